@@ -1,0 +1,1 @@
+"""Who runs the network: every runtime behind one protocol, each in a process of its own."""

@@ -1,0 +1,1 @@
+"""Activations become statistics, statistics become a calibration table."""

@@ -1,0 +1,1 @@
+"""What the network is fed: COCO persons, cropped the way evaluation crops them."""

@@ -1,0 +1,1 @@
+"""The embedded default: a small hourglass and the rendered people it sees."""

@@ -1,0 +1,1 @@
+"""Outputs become keypoints, keypoints become COCO AP and its drop."""

@@ -1,0 +1,1 @@
+"""A calibration table becomes an int8 network."""

@@ -1,0 +1,1 @@
+"""Which person crops calibrate the network, and the manifest that names them."""
