@@ -1,0 +1,212 @@
+"""One ncnn network in memory, with the settings under which its figures mean something."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import ncnn
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.errors import InputError
+from quantkit.model.source import NcnnFiles
+
+REDUCED_PRECISION: Final = (
+    "use_fp16_packed",
+    "use_fp16_storage",
+    "use_fp16_arithmetic",
+    "use_bf16_packed",
+    "use_bf16_storage",
+)
+"""The options that are switched off: each of them changes fp32 results."""
+
+
+class NcnnNet:
+    """An ncnn network that is loaded once and may be run from several threads at a time.
+
+    Half precision is off and each run uses one OpenMP thread: threads that share one network
+    scale, OpenMP threads on a busy machine do not. `ncnn.Extractor.extract` releases the GIL.
+
+    Args:
+        param_text: Content of the .param file.
+        bin_bytes: Content of the .bin file.
+        input: Name of the input blob.
+        outputs: Names of the output blobs.
+        light: Free blobs as soon as they are used up.
+        threads: OpenMP threads of one run.
+
+    Raises:
+        InputError: ncnn refuses the .param or the .bin, or a blob is not in the network.
+    """
+
+    def __init__(
+        self,
+        param_text: str,
+        bin_bytes: bytes,
+        *,
+        input: str,
+        outputs: Sequence[str],
+        light: bool = True,
+        threads: int = 1,
+    ) -> None:
+        # ncnn's own in-memory loading reads past the end of a short .bin; files are bounded.
+        with (
+            _as_file(param_text.encode()) as param,
+            _as_file(bin_bytes) as weights,
+        ):
+            self._net = _load(param, weights, ".param", ".bin", light=light, threads=threads)
+        self._attach(input, outputs)
+
+    @classmethod
+    def from_files(cls, files: NcnnFiles, *, light: bool = True, threads: int = 1) -> Self:
+        """Load from disk, without a second copy of the weights in memory.
+
+        Raises:
+            InputError: As for the constructor; the file is named.
+        """
+        net = cls.__new__(cls)
+        for path in (files.param, files.bin):
+            if not path.is_file():
+                message = "does not exist"
+                raise InputError(message, path=path)
+        param, weights = str(files.param), str(files.bin)
+        net._net = _load(param, weights, param, weights, light=light, threads=threads)
+        net._attach(files.input, files.outputs)
+        return net
+
+    def _attach(self, source: str, outputs: Sequence[str]) -> None:
+        known = {blob.name for blob in self._net.blobs()}
+        for name in (source, *outputs):
+            if name not in known:
+                ends = f"inputs {self._net.input_names()}, outputs {self._net.output_names()}"
+                message = f"blob '{name}' is not in the network, which has {ends}"
+                raise InputError(message)
+        self.input = source
+        self.outputs = tuple(outputs)
+        self._rank: dict[str, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the network; it cannot be run afterwards."""
+        self._net.clear()
+        self.outputs = ()
+        self._rank = {}
+
+    def run(self, tensor: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        """Run one input through the network.
+
+        Args:
+            tensor: Shape (channels, height, width).
+
+        Returns:
+            A copy of each output, in the order of `outputs`.
+
+        Raises:
+            InputError: The tensor has another shape, or an output cannot be computed.
+        """
+        blobs = self.run_blobs(tensor, self.outputs)
+        return tuple(blobs[name] for name in self.outputs)
+
+    def run_blobs(
+        self, tensor: NDArray[np.float32], blobs: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Run one input and keep the blobs that are asked for, of one single forward pass.
+
+        Args:
+            tensor: Shape (channels, height, width).
+            blobs: Names of blobs, in any order.
+
+        Returns:
+            A copy of each blob by its name. A blob that int8 layers requantize holds the int8
+            values, as float.
+
+        Raises:
+            InputError: The tensor has another shape, or a blob cannot be computed.
+        """
+        if tensor.ndim != 3 or 0 in tensor.shape:
+            message = f"an ncnn input has shape (channels, height, width), got {tensor.shape}"
+            raise InputError(message)
+        extractor = self._net.create_extractor()
+        # A Mat neither owns its array nor understands strides; an in-place layer would write to it.
+        mat = ncnn.Mat(np.ascontiguousarray(tensor, np.float32)).clone()
+        extractor.input(self.input, mat)
+        return {name: _extract(extractor, name) for name in self._in_order(blobs)}
+
+    def _in_order(self, blobs: Sequence[str]) -> list[str]:
+        if len(blobs) == 1:
+            return list(blobs)
+        # Light mode frees a blob that was used: an earlier blob asked for later is a segfault.
+        if self._rank is None:
+            self._rank = _ranks(self._net)
+        unknown = next((name for name in blobs if name not in self._rank), None)
+        if unknown is not None:
+            message = f"blob '{unknown}' is not in the network"
+            raise InputError(message)
+        return sorted(set(blobs), key=self._rank.__getitem__)
+
+
+def _load(
+    param: str, weights: str, param_name: str, weights_name: str, *, light: bool, threads: int
+) -> ncnn.Net:
+    net = ncnn.Net()
+    for option in REDUCED_PRECISION:
+        setattr(net.opt, option, False)
+    net.opt.lightmode = light
+    net.opt.num_threads = threads
+    if net.load_param(param) != 0:
+        message = "ncnn cannot read it: the magic, a count, a layer type or a parameter is wrong"
+        raise InputError(message, path=param_name)
+    if net.load_model(weights) != 0:
+        message = "ncnn cannot load it: it is too short for its .param or belongs to another"
+        raise InputError(message, path=weights_name)
+    return net
+
+
+def _extract(extractor: ncnn.Extractor, name: str) -> NDArray[np.float32]:
+    status, mat = extractor.extract(name)
+    if status != 0 or mat.empty():
+        message = f"ncnn cannot compute blob '{name}' from this input (status {status})"
+        raise InputError(message)
+    return np.array(mat, dtype=np.float32)
+
+
+def _ranks(net: ncnn.Net) -> dict[str, int]:
+    blobs = [blob.name for blob in net.blobs()]
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for layer in net.layers():
+        for top in layer.tops:
+            sorter.add(blobs[top], *(blobs[bottom] for bottom in layer.bottoms))
+    try:
+        return {name: rank for rank, name in enumerate(sorter.static_order())}
+    except CycleError as error:
+        message = "the network's layers form a cycle"
+        raise InputError(message) from error
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("quantkit"), "wb") as memory:
+            memory.write(content)
+            memory.flush()
+            yield f"/proc/self/fd/{memory.fileno()}"
+    else:
+        with tempfile.TemporaryDirectory(prefix="quantkit-") as folder:
+            path = Path(folder, "net")
+            path.write_bytes(content)
+            yield str(path)
