@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,21 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     Raises:
         InputError: The file cannot be written; what was there before is untouched.
     """
-    payload = data.encode() if isinstance(data, str) else data
+    write_stream_atomically(path, (data.encode() if isinstance(data, str) else data,))
+
+
+def write_stream_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Write a file piece by piece, whole or not at all, as `write_atomically` does.
+
+    Raises:
+        InputError: The file cannot be written; what was there before is untouched.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(payload)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
@@ -128,12 +137,23 @@ def write_result(path: Path, data: bytes | str, *, overwrite: bool = False) -> N
         InputError: Another content lies there and `overwrite` is false, or writing failed.
     """
     payload = data.encode() if isinstance(data, str) else data
-    if path.exists():
-        if path.read_bytes() == payload:
-            return
-        if not overwrite:
-            raise InputError("exists with other content; give --overwrite or a new name", path=path)
-    write_atomically(path, payload)
+    if must_write(path, sha256_bytes(payload), overwrite=overwrite):
+        write_atomically(path, payload)
+
+
+def must_write(path: Path, sha256: str, *, overwrite: bool) -> bool:
+    """Tell whether a result with this hash still has to be written.
+
+    Raises:
+        InputError: Another content lies there and `overwrite` is false.
+    """
+    if not path.exists():
+        return True
+    if sha256_file(path) == sha256:
+        return False
+    if not overwrite:
+        raise InputError("exists with other content; give --overwrite or a new name", path=path)
+    return True
 
 
 def _umask() -> int:

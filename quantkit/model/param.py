@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from quantkit.errors import InputError
+from quantkit.model.layer_types import ARITIES
 from quantkit.model.param_tokens import parameter_id, split_parameters
 from quantkit.storage import read_text
 
@@ -208,6 +209,8 @@ def _parse_layer(line: str, origin: Origin) -> Layer:
         columns=_columns(line, kind, name),
         origin=origin,
     )
+    if (arity := ARITIES.get(kind)) and not arity.admits(bottoms, tops):
+        raise layer.error(f"this type does not have {bottoms} bottoms and {tops} tops")
     try:
         return replace(layer, params=split_parameters(parameters))
     except ValueError as error:
