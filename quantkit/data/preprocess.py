@@ -1,0 +1,120 @@
+"""The one top-down preprocess: what calibration sees is to the byte what evaluation sees.
+
+It equals MMPose 1.3.2's GetBBoxCenterScale, TopdownAffine and PoseDataPreprocessor.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.data.affine import center_and_scale, udp_warp_matrix, warp_matrix
+from quantkit.data.coco import Person
+from quantkit.data.images import read_image
+from quantkit.data.read_ahead import read_ahead
+from quantkit.errors import InputError
+from quantkit.progress import Progress, silent
+
+Color = Literal["rgb", "bgr"]
+Array = NDArray[np.float32]
+
+# Crops that wait at once: enough to bridge one slow image, little enough to stay flat in memory.
+_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a person crop becomes before it enters the network.
+
+    Attributes:
+        size: Width and height of the network's input in pixels.
+        mean: Subtracted per channel, in the order of `color`.
+        std: Divides per channel, in the order of `color`.
+        color: Channel order that the network takes.
+        padding: Factor by which the person's box is widened.
+        udp: Unbiased data processing: sizes are counted from pixel centre to pixel centre
+            (Huang et al., The Devil is in the Details, CVPR 2020).
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    color: Color = "rgb"
+    padding: float = 1.25
+    udp: bool = False
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A person as the network sees it, and the way back to the image.
+
+    Attributes:
+        tensor: Normalised pixels, float32, contiguous, shape (3, height, width).
+        center: x, y of the crop's centre in image pixels, shape (2,), float32.
+        scale: Width and height of the crop in image pixels, shape (2,), float32.
+    """
+
+    tensor: Array
+    center: Array
+    scale: Array
+
+
+def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Crop:
+    """Cut one person out of an image.
+
+    Args:
+        image: BGR pixels, shape (height, width, 3).
+        person: Whose box is cut out.
+        spec: The network's input.
+
+    Raises:
+        InputError: The image cannot be warped (a side longer than OpenCV's 32,767 pixels).
+    """
+    center, scale = center_and_scale(person.box, spec.size, spec.padding)
+    matrix = (udp_warp_matrix if spec.udp else warp_matrix)(center, scale, spec.size)
+    try:
+        warped = cv2.warpAffine(image, matrix, spec.size, flags=cv2.INTER_LINEAR)
+    except cv2.error as error:
+        message = f"cannot be warped ({error.err})"
+        raise InputError(message, path=person.image) from error
+    return Crop(_normalised(np.asarray(warped, np.uint8), spec), center, scale)
+
+
+def crops(
+    persons: Sequence[Person], spec: InputSpec, progress: Progress = silent
+) -> Iterator[Crop]:
+    """Crop persons one after the other, in order.
+
+    An image is decoded once for consecutive persons of it. A thread reads and warps ahead of the
+    consumer, at most 8 crops, so that memory does not grow with the number of persons.
+
+    Args:
+        persons: Whom to crop; those of one image should follow each other.
+        spec: The network's input.
+        progress: Called after every crop that was taken, stage "crops".
+
+    Raises:
+        InputError: An image is missing, broken or truncated; raised at its place in the stream.
+    """
+    for done, crop in enumerate(read_ahead(_sequential(persons, spec), _AHEAD), start=1):
+        yield crop
+        progress("crops", done, len(persons))
+
+
+def _sequential(persons: Sequence[Person], spec: InputSpec) -> Iterator[Crop]:
+    for path, group in groupby(persons, key=lambda person: person.image):
+        image = read_image(path)
+        for person in group:
+            yield crop_person(image, person, spec)
+
+
+def _normalised(pixels: NDArray[np.uint8], spec: InputSpec) -> Array:
+    ordered = pixels[..., ::-1] if spec.color == "rgb" else pixels
+    planes = np.ascontiguousarray(ordered.transpose(2, 0, 1), np.float32)
+    planes -= np.array(spec.mean, np.float32)[:, None, None]
+    planes /= np.array(spec.std, np.float32)[:, None, None]
+    return planes
