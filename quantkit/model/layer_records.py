@@ -44,22 +44,17 @@ def record_specs(layer: Layer) -> Specs:
     specs = _FAMILIES[layer.type](layer) if layer.type in _FAMILIES else ()
     for spec in specs:
         if not 0 < spec.count <= _MOST:
-            raise layer.error(f"its parameters ask for {spec.count} elements of '{spec.name}'")
+            message = f"its parameters ask for {spec.count} elements of '{spec.name}'"
+            raise layer.error(message)
     return specs
-
-
-def is_depthwise(layer: Layer) -> bool:
-    """Tell whether every group of a convolution has one input and one output channel."""
-    group = layer.int_param(7, 1)
-    kernel = layer.int_param(1, 0) * layer.int_param(11, layer.int_param(1, 0))
-    return layer.int_param(0, 0) == group and layer.int_param(6, 0) == group * kernel
 
 
 def _divided(layer: Layer, number: int, by: int) -> int:
     """Read a count that must be a positive multiple of another one."""
     count = layer.int_param(number, 0)
     if by <= 0 or count <= 0 or count % by:
-        raise layer.error(f"parameter {number}={count} must be a positive multiple of {by}")
+        message = f"parameter {number}={count} must be a positive multiple of {by}"
+        raise layer.error(message)
     return count
 
 
@@ -229,7 +224,8 @@ def _attention(layer: Layer) -> Specs:
 def _plain_term(layer: Layer) -> int:
     term = layer.int_param(18, 0)
     if term >= 400:
-        raise layer.error(f"block-quantized weights (18={term}) cannot be read; give it in fp32")
+        message = f"block-quantized weights (18={term}) cannot be read; give it in fp32"
+        raise layer.error(message)
     return term
 
 

@@ -90,7 +90,8 @@ def _check_blobs(param: Param, files: NcnnFiles) -> None:
     inputs = [blob for layer in param.layers if layer.type == "Input" for blob in layer.tops]
     if files.input not in inputs:
         names = ", ".join(inputs) or "none"
-        raise InputError(f"has no input blob '{files.input}'; it has: {names}", path=files.param)
+        message = f"has no input blob '{files.input}'; it has: {names}"
+        raise InputError(message, path=files.param)
     blobs = {blob for layer in param.layers for blob in layer.tops}
     for name in files.outputs:
         if name not in blobs:

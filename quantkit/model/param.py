@@ -145,7 +145,8 @@ class Param:
             InputError: There is none of that name.
         """
         if name not in self.by_name:
-            raise InputError(f"there is no layer '{name}'", path=self.path)
+            message = f"there is no layer '{name}'"
+            raise InputError(message, path=self.path)
         return self.by_name[name]
 
     def text(self) -> str:
@@ -210,7 +211,8 @@ def _parse_layer(line: str, origin: Origin) -> Layer:
         origin=origin,
     )
     if (arity := ARITIES.get(kind)) and not arity.admits(bottoms, tops):
-        raise layer.error(f"this type does not have {bottoms} bottoms and {tops} tops")
+        message = f"this type does not have {bottoms} bottoms and {tops} tops"
+        raise layer.error(message)
     try:
         return replace(layer, params=split_parameters(parameters))
     except ValueError as error:
@@ -247,18 +249,22 @@ def _check_names(layers: tuple[Layer, ...]) -> None:
     blobs: set[str] = set()
     for layer in layers:
         if layer.name in names:
-            raise layer.error("another layer has this name; rename one of them")
+            message = "another layer has this name; rename one of them"
+            raise layer.error(message)
         names.add(layer.name)
         for blob in layer.bottoms:
             if blob not in blobs:
-                raise layer.error(f"no layer above makes the blob '{blob}' that it reads")
+                message = f"no layer above makes the blob '{blob}' that it reads"
+                raise layer.error(message)
         for blob in layer.tops:
             if blob in blobs:
-                raise layer.error(f"the blob '{blob}' is made a second time; rename it")
+                message = f"the blob '{blob}' is made a second time; rename it"
+                raise layer.error(message)
             blobs.add(blob)
         for text in (layer.type, layer.name, *layer.tops):
             if len(text.encode()) > _LONGEST_NAME:
-                raise layer.error(f"a name is longer than {_LONGEST_NAME} bytes; shorten it")
+                message = f"a name is longer than {_LONGEST_NAME} bytes; shorten it"
+                raise layer.error(message)
 
 
 def _inserted(params: Mapping[int, str], key: int, value: str) -> dict[int, str]:

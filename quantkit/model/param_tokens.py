@@ -45,11 +45,13 @@ def split_parameters(text: str) -> dict[int, str]:
     while position < len(text):
         pair = _PAIR.match(text, position)
         if pair is None:
-            raise ValueError(f"expected parameters as id=value, got '{text[position:].strip()}'")
+            message = f"expected parameters as id=value, got '{text[position:].strip()}'"
+            raise ValueError(message)
         key, value = int(pair[1]), pair[2]
         _check_pair(key, value)
         if parameter_id(key) in seen:
-            raise ValueError(f"parameter {parameter_id(key)} is given twice; take one out")
+            message = f"parameter {parameter_id(key)} is given twice; take one out"
+            raise ValueError(message)
         seen.add(parameter_id(key))
         params[key] = value
         position = pair.end()
@@ -58,7 +60,8 @@ def split_parameters(text: str) -> dict[int, str]:
 
 def _check_pair(key: int, value: str) -> None:
     if not 0 <= parameter_id(key) < _IDS:
-        raise ValueError(f"parameter ids go from 0 to {_IDS - 1}, got '{key}={value}'")
+        message = f"parameter ids go from 0 to {_IDS - 1}, got '{key}={value}'"
+        raise ValueError(message)
     if key <= _ARRAY_BASE:
         _check_counted_array(key, value)
     elif not _is_string(value):
@@ -69,14 +72,16 @@ def _is_string(value: str) -> bool:
     if not _STRING.fullmatch(value) or value.lower() in _NOT_STRINGS:
         return False
     if len(value) > _LONGEST_STRING:
-        raise ValueError(f"a string has at most {_LONGEST_STRING} characters, got {len(value)}")
+        message = f"a string has at most {_LONGEST_STRING} characters, got {len(value)}"
+        raise ValueError(message)
     return True
 
 
 def _check_counted_array(key: int, value: str) -> None:
     count, *items = value.split(",")
     if not _INTEGER.fullmatch(count) or len(items) != int(count[:10]):
-        raise ValueError(f"an array is written key=count,a,b,.., got '{key}={value}'")
+        message = f"an array is written key=count,a,b,.., got '{key}={value}'"
+        raise ValueError(message)
     _check_numbers(items, f"{key}={value}")
 
 
@@ -84,6 +89,8 @@ def _check_numbers(items: list[str], pair: str) -> None:
     for item in items:
         if not _NUMBER.fullmatch(item) or len(item) > _LONGEST_NUMBER:
             limit = f"numbers of at most {_LONGEST_NUMBER} characters"
-            raise ValueError(f"parameters are {limit}, got '{item}' in '{pair}'")
+            message = f"parameters are {limit}, got '{item}' in '{pair}'"
+            raise ValueError(message)
         if _INTEGER.fullmatch(item) and abs(int(item)) > _INT_MAX:
-            raise ValueError(f"'{item}' in '{pair}' does not fit in 32 bits")
+            message = f"'{item}' in '{pair}' does not fit in 32 bits"
+            raise ValueError(message)

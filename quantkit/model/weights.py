@@ -142,7 +142,8 @@ def bin_parts(param: Param, weights: Weights) -> Iterator[bytes | memoryview]:
         wanted = [(spec.name, spec.count, spec.tagged) for spec in specs]
         found = [(name, x.stored.size, x.tag is not None) for name, x in records.items()]
         if wanted != found:
-            raise layer.error(f"needs the weight records {wanted}, has {found}")
+            message = f"needs the weight records {wanted}, has {found}"
+            raise layer.error(message)
         for record in records.values():
             yield from record.parts()
 
@@ -173,21 +174,24 @@ class _Cursor:
             after = (
                 f"after the last weights (layer '{last}')" if last else "of a net without weights"
             )
-            raise self._misfit(f"too long: {left} bytes left at byte {self._position} {after}")
+            message = f"too long: {left} bytes left at byte {self._position} {after}"
+            raise self._misfit(message)
 
     def _tag(self, layer: Layer, spec: RecordSpec) -> int:
         self._need(layer, spec, 4)
         tag = int.from_bytes(self._data[self._position : self._position + 4], "little")
         if tag not in TAGS:
             place = f"at byte {self._position}, for '{spec.name}' of layer '{layer.name}'"
-            raise self._misfit(f"unknown storage tag 0x{tag:08X} {place}")
+            message = f"unknown storage tag 0x{tag:08X} {place}"
+            raise self._misfit(message)
         self._position += 4
         return tag
 
     def _need(self, layer: Layer, spec: RecordSpec, size: int) -> None:
         if self._position + size > len(self._data):
             place = f"needs {size} bytes at byte {self._position}, the file has {len(self._data)}"
-            raise self._misfit(f"too short: '{spec.name}' of layer '{layer.name}' {place}")
+            message = f"too short: '{spec.name}' of layer '{layer.name}' {place}"
+            raise self._misfit(message)
 
     def _misfit(self, message: str) -> InputError:
         text = f"{message}; give the .param and .bin of one network{self._hint}"
