@@ -1,0 +1,49 @@
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from quantkit.errors import InputError
+from quantkit.sensitivity.isolated_map import Died, isolated_map
+
+
+def open_square(offset: int) -> Callable[[int], int]:
+    if offset < 0:
+        message = "cannot open"
+        raise InputError(message)
+
+    def work(task: int) -> int:
+        if task == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if task == 4:
+            os._exit(7)
+        if task == 5:
+            message = "task 5 is wrong"
+            raise InputError(message)
+        return task * task + offset
+
+    return work
+
+
+def test_every_task_has_its_result() -> None:
+    assert dict(isolated_map(open_square, (1,), [0, 1, 2], workers=2)) == {0: 1, 1: 2, 2: 5}
+
+
+def test_a_crash_costs_one_task_and_names_its_signal() -> None:
+    results = dict(isolated_map(open_square, (0,), [1, 3, 4, 2], workers=1))
+    assert results == {1: 1, 3: Died("SIGSEGV"), 4: Died("exit code 7"), 2: 4}
+
+
+def test_no_tasks_start_no_child() -> None:
+    assert list(isolated_map(open_square, (0,), [])) == []
+
+
+def test_a_session_that_cannot_be_opened_is_an_error() -> None:
+    with pytest.raises(InputError, match="cannot open"):
+        list(isolated_map(open_square, (-1,), [1]))
+
+
+def test_an_error_of_a_task_reaches_the_caller() -> None:
+    with pytest.raises(InputError, match="task 5 is wrong"):
+        list(isolated_map(open_square, (0,), [5, 1, 2]))
