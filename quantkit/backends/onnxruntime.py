@@ -1,0 +1,69 @@
+"""ONNX Runtime on the CPU."""
+
+from importlib.metadata import version
+from typing import Self
+
+import numpy as np
+import onnxruntime
+
+from quantkit.backends.runner import Shape, Tensor
+from quantkit.errors import InputError
+from quantkit.model.source import OnnxFile
+
+
+class OnnxruntimeSession:
+    """One ONNX network in ONNX Runtime."""
+
+    concurrency = 1
+
+    def __init__(self, session: onnxruntime.InferenceSession, file: OnnxFile, threads: int) -> None:
+        self._session = session
+        self._input = file.input
+        self.outputs = file.outputs
+        self.run_threads = threads
+        self.input_shape = _input_shape(session, file)
+        self.description = f"onnxruntime {version('onnxruntime')}, CPU, fp32"
+
+    @classmethod
+    def load(cls, file: OnnxFile, threads: int) -> Self:
+        """Load an ONNX file.
+
+        Raises:
+            InputError: ONNX Runtime refuses it, or an input or output is not in it.
+        """
+        if not file.path.is_file():
+            message = "does not exist"
+            raise InputError(message, path=file.path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads would take the processor from the preprocessing beside them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                str(file.path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            message = f"ONNX Runtime cannot load it: {str(error).splitlines()[0]}"
+            raise InputError(message, path=file.path) from error
+        return cls(session, file, threads)
+
+    def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """Run one input of shape (channels, height, width)."""
+        batch = np.ascontiguousarray(tensor, np.float32)[None]
+        outputs = self._session.run(list(self.outputs), {self._input: batch})
+        return tuple(np.asarray(output, np.float32)[0] for output in outputs)
+
+
+def _input_shape(session: onnxruntime.InferenceSession, file: OnnxFile) -> Shape:
+    shapes = {node.name: node.shape for node in session.get_inputs()}
+    if file.input not in shapes:
+        message = f"has no input '{file.input}', only {', '.join(shapes)}"
+        raise InputError(message, path=file.path)
+    known = [node.name for node in session.get_outputs()]
+    for name in file.outputs:
+        if name not in known:
+            message = f"has no output '{name}', only {', '.join(known)}"
+            raise InputError(message, path=file.path)
+    return tuple(size if isinstance(size, int) else None for size in shapes[file.input][1:])

@@ -1,0 +1,127 @@
+"""The child process that runs one network: `python -m quantkit.backends.worker`.
+
+It reads requests from its standard input and answers them, in order, on its standard output (see
+`quantkit.backends.wire`). It needs numpy and the backend's package, nothing else of quantkit's
+dependencies. It ends when its input ends, so that no parent's death leaves it behind.
+
+Requests: {"do": "probe", "backend"}, {"do": "open", "backend", "artifact", "threads"} first;
+then {"do": "run", "id"} with one array. Answers: {"ok": true, ...} or {"error": [class, message]}.
+"""
+
+import os
+import queue
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+from quantkit.backends.artifact import artifact_from_json
+from quantkit.backends.runner import Session
+from quantkit.backends.sessions import load_session, probe
+from quantkit.backends.wire import Message, MessageError, receive, send
+from quantkit.errors import QuantkitError
+
+
+def main() -> None:
+    """Serve the parent until its end of the pipe is closed."""
+    source, sink = _take_streams()
+    requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(source, requests), daemon=True).start()
+    header, _ = requests.get()
+    try:
+        session = _first(header, sink)
+    except Exception as error:
+        send(sink, _failure(error, header["backend"]), [])
+        return
+    if session is not None:
+        _serve(session, header["backend"], requests, sink)
+
+
+def _take_streams() -> tuple[BinaryIO, BinaryIO]:
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    # Whatever native code prints goes to stderr: one stray byte would break the protocol.
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return source, sink
+
+
+def _read(source: BinaryIO, requests: "queue.SimpleQueue[Message]") -> None:
+    def exactly(size: int) -> bytearray:
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            count = source.readinto(view)  # type: ignore[attr-defined]
+            if not count:
+                os._exit(0)
+            view = view[count:]
+        return data
+
+    try:
+        while True:
+            requests.put(receive(exactly))
+    except MessageError:
+        os._exit(2)
+
+
+def _first(header: dict[str, Any], sink: BinaryIO) -> Session | None:
+    if header["do"] == "probe":
+        probe(header["backend"])
+        send(sink, {"ok": True}, [])
+        return None
+    artifact = artifact_from_json(header["artifact"])
+    session = load_session(header["backend"], artifact, header["threads"])
+    facts = {
+        "input_shape": list(session.input_shape),
+        "outputs": list(session.outputs),
+        "concurrency": session.concurrency,
+        "run_threads": session.run_threads,
+        "description": session.description,
+    }
+    send(sink, {"ok": True} | facts, [])
+    return session
+
+
+def _serve(
+    session: Session, backend: str, requests: "queue.SimpleQueue[Message]", sink: BinaryIO
+) -> None:
+    answers: queue.SimpleQueue[Future[Message]] = queue.SimpleQueue()
+    threading.Thread(target=_write, args=(answers, sink), daemon=True).start()
+    with ThreadPoolExecutor(session.concurrency) as pool:
+        while True:
+            answers.put(pool.submit(_run, session, backend, requests.get()))
+
+
+def _run(session: Session, backend: str, request: Message) -> Message:
+    header, (tensor,) = request
+    try:
+        start = time.perf_counter()
+        outputs = session.run(tensor)
+        seconds = time.perf_counter() - start
+    except Exception as error:
+        return _failure(error, backend) | {"id": header["id"]}, []
+    return {"ok": True, "id": header["id"], "seconds": seconds}, list(outputs)
+
+
+def _write(answers: "queue.SimpleQueue[Future[Message]]", sink: BinaryIO) -> None:
+    while True:
+        header, arrays = answers.get().result()
+        try:
+            send(sink, header, arrays)
+        except OSError:
+            os._exit(0)
+
+
+def _failure(error: Exception, backend: str) -> dict[str, Any]:
+    message = " ".join(str(error).split())
+    if isinstance(error, QuantkitError):
+        return {"error": [type(error).__name__, message]}
+    message = f"backend '{backend}' failed: {type(error).__name__}: {message[:300]}"
+    return {"error": ["BackendDied", message]}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The parent's side of a worker: its process, its pipes, and what it died of."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+import quantkit
+from quantkit.backends.wire import Message, MessageError, receive, send
+from quantkit.errors import BackendDied
+
+WORKER: Final = (sys.executable, "-P", "-m", "quantkit.backends.worker")
+_GRACE_S: Final = 5.0
+_LAST_WORDS: Final = 4096
+
+
+class WorkerProcess:
+    """One child process that answers messages in order.
+
+    Args:
+        who: The subject of error messages: "backend 'ncnn'".
+        command: How to start it.
+        timeout: Seconds without an answer after which it counts as hung.
+    """
+
+    def __init__(self, who: str, command: Sequence[str], timeout: float) -> None:
+        self._who = who
+        self._timeout = timeout
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        # Its own session: Ctrl-C in the terminal reaches the parent only, which ends the child.
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=_environment(),
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def send(self, header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> None:
+        """Send one message; that the child is dead shows when its answer is awaited."""
+        with contextlib.suppress(BrokenPipeError):
+            send(cast("BinaryIO", self._process.stdin), header, arrays)
+
+    def receive(self) -> Message:
+        """Wait for the next answer.
+
+        Raises:
+            BackendDied: The child died, hung or sent something that is no answer.
+        """
+        deadline = time.monotonic() + self._timeout
+        try:
+            return receive(lambda size: self._read(size, deadline))
+        except EOFError:
+            reason = self._cause_of_death()
+        except TimeoutError:
+            reason = f"it gave no answer within {self._timeout:g} s"
+        except MessageError as error:
+            reason = f"it answered with {error}"
+        self.kill()
+        message = f"{self._who} died: {reason}{self._last_words()}"
+        raise BackendDied(message)
+
+    def kill(self) -> None:
+        """End the child at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the child, which leaves when its input ends, and free what it held."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._stderr.close()
+
+    def _read(self, size: int, deadline: float) -> bytearray:
+        assert self._process.stdout is not None
+        handle = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            if not poll.poll(max(0.0, 1e3 * (deadline - time.monotonic()))):
+                raise TimeoutError
+            count = os.readv(handle, [view])
+            if not count:
+                raise EOFError
+            view = view[count:]
+        return data
+
+    def _cause_of_death(self) -> str:
+        try:
+            code = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its output"
+        if code >= 0:
+            return f"exit code {code}"
+        name = signal.Signals(-code).name
+        return f"{name} (the system may be out of memory)" if name == "SIGKILL" else name
+
+    def _last_words(self) -> str:
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _LAST_WORDS))
+        text = self._stderr.read().decode(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return f"; its last line: {lines[-1][:200]!r}" if lines else ""
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(quantkit.__file__).parents[1])
+    inherited = os.environ.get("PYTHONPATH")
+    path = root if not inherited else os.pathsep.join((root, inherited))
+    return os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "passive"}
