@@ -1,0 +1,56 @@
+"""Requantize fusion: a convolution hands int8 on to the next one, without a float in between."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from quantkit.model.graph import Graph
+from quantkit.model.param import Layer
+
+RequantizeRule = Callable[[Graph, Mapping[str, float]], Mapping[str, float]]
+"""From the graph and the bottom scale by int8 layer to the top scale by fused layer."""
+
+FUSED_TYPES: Final = ("Convolution", "ConvolutionDepthWise")
+
+
+def first_consumer(graph: Graph, bottom_scales: Mapping[str, float]) -> dict[str, float]:
+    """Fuse as ncnn2int8 does, with the scale of the first consumer.
+
+    A convolution is fused when it is read by one int8 convolution directly, or by a Split whose
+    copies all go to int8 convolutions. Behind a Split the others get the first one's scale, which
+    is wrong for them if theirs differ. Source: ncnn tools/quantize/ncnn2int8.cpp,
+    fuse_requantize.
+
+    Args:
+        graph: The network.
+        bottom_scales: Scale of the input blob by name of each layer that is int8.
+
+    Returns:
+        Scale of the output blob by name of each fused layer.
+    """
+    fused: dict[str, float] = {}
+    for layer in graph.param.layers:
+        if layer.type in FUSED_TYPES and layer.name in bottom_scales:
+            readers = _convolutions(graph, layer.tops[0])
+            if readers and all(reader.name in bottom_scales for reader in readers):
+                fused[layer.name] = bottom_scales[readers[0].name]
+    return fused
+
+
+def never(graph: Graph, bottom_scales: Mapping[str, float]) -> dict[str, float]:
+    """Fuse nothing: every int8 layer gives floats."""
+    return {}
+
+
+def _convolutions(graph: Graph, blob: str) -> tuple[Layer, ...]:
+    """Find the convolutions that read a blob or a Split's copies; none if others read it too."""
+    reader = _sole_reader(graph, blob)
+    found = [reader]
+    if reader is not None and reader.type == "Split":
+        found = [_sole_reader(graph, copy) for copy in reader.tops]
+    fitting = tuple(x for x in found if x and x.type in FUSED_TYPES and len(x.bottoms) == 1)
+    return fitting if len(fitting) == len(found) else ()
+
+
+def _sole_reader(graph: Graph, blob: str) -> Layer | None:
+    readers = graph.consumers(blob)
+    return readers[0] if len(readers) == 1 else None
