@@ -1,6 +1,9 @@
 """MMPose and its family, made importable beside a CPU-only torch and mmcv-lite."""
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from quantkit.optional import require
@@ -19,13 +22,22 @@ def import_mmpose() -> ModuleType:
     Raises:
         Unavailable: mmpose or a package under it is not installed.
     """
-    if "mmpose" in sys.modules:
-        return sys.modules["mmpose"]
-    torch = require("torch", extra="mmpose", purpose=_PURPOSE)
-    _declare_torchvision_operators(torch)
-    require("mmcv", extra="mmpose", purpose=_PURPOSE)
-    _import_mmcv_operators()
-    return require("mmpose", extra="mmpose", purpose=_PURPOSE)
+    with quiet():
+        torch = require("torch", extra="mmpose", purpose=_PURPOSE)
+        _declare_torchvision_operators(torch)
+        require("mmcv", extra="mmpose", purpose=_PURPOSE)
+        _import_mmcv_operators()
+        for module in ("xtcocotools", "mmdet", "mmpose.apis"):
+            require(module, extra="mmpose", purpose=_PURPOSE)
+    return sys.modules["mmpose"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the warnings of third-party code, which nobody here can act on, from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _declare_torchvision_operators(torch: ModuleType) -> None:

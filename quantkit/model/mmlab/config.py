@@ -1,0 +1,132 @@
+"""MMPose configs: found by their name or their path, checked, then loaded by mmengine."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from quantkit.errors import InputError
+from quantkit.model.mmlab.config_guard import check_config_file, check_imports, check_types
+from quantkit.model.mmlab.shims import import_mmpose, quiet
+from quantkit.optional import require
+
+_NESTING = 32
+
+
+def find_config(config: str) -> Path:
+    """Find a config file.
+
+    Args:
+        config: A path to a .py file, or the name of a config that MMPose ships.
+
+    Raises:
+        InputError: There is no such config, or the name is not unique.
+        Unavailable: MMPose is not installed.
+    """
+    if config.endswith(".py") or Path(config).is_file():
+        path = Path(config)
+        if not path.is_file():
+            message = "does not exist"
+            raise InputError(message, path=path)
+        return path
+    found = sorted(_shipped_folder().rglob(f"{config}.py")) if _is_name(config) else []
+    if len(found) != 1:
+        message = f"is not a file, and MMPose ships {len(found) or 'no'} config of that name"
+        raise InputError(message, path=config)
+    return found[0]
+
+
+def load_config(config: str) -> Any:
+    """Load a config and import the modules that it asks for.
+
+    Args:
+        config: A path to a .py file, or the name of a config that MMPose ships.
+
+    Returns:
+        An `mmengine.config.Config`.
+
+    Raises:
+        InputError: There is no such config, it holds code, or mmengine refuses it.
+        Unavailable: MMPose is not installed.
+    """
+    path = find_config(config)
+    import_mmpose()
+    _check_chain(path, ())
+    engine = require("mmengine.config", extra="mmpose", purpose="An mmpose config")
+    try:
+        with quiet():
+            loaded = engine.Config.fromfile(
+                path,
+                use_predefined_variables=_is_shipped(path),
+                use_environment_variables=False,
+                import_custom_modules=False,
+                lazy_import=False,
+            )
+    except Exception as error:
+        message = f"mmengine cannot load it: {type(error).__name__}: {_one_line(error)}"
+        raise InputError(message, path=path) from error
+    model = loaded.get("model")
+    if model is None:
+        message = "has no 'model'"
+        raise InputError(message, path=path)
+    check_types(model.to_dict(), str(path))
+    _import_modules(loaded, path)
+    return loaded
+
+
+def _check_chain(path: Path, above: tuple[Path, ...]) -> None:
+    # What lies in the installed package is code that is run anyway.
+    if _is_shipped(path):
+        return
+    if len(above) > _NESTING or path.resolve() in above:
+        message = "its _base_ files form a cycle"
+        raise InputError(message, path=path)
+    if not path.is_file():
+        message = f"does not exist, but is a _base_ of {above[-1].name}"
+        raise InputError(message, path=path)
+    for base in check_config_file(path):
+        if not base.endswith(".py"):
+            message = f"_base_ must name .py files, got '{base}'"
+            raise InputError(message, path=path)
+        _check_chain(_base_file(base, path), (*above, path.resolve()))
+
+
+def _base_file(base: str, path: Path) -> Path:
+    scope, separator, inside = base.partition("::")
+    if not separator:
+        return path.parent / base
+    if scope != "mmpose":
+        message = f"_base_ may be a file or 'mmpose::FILE', got '{base}'"
+        raise InputError(message, path=path)
+    return _shipped_folder() / inside
+
+
+def _import_modules(loaded: Any, path: Path) -> None:
+    wanted = loaded.get("custom_imports")
+    if wanted is None:
+        return
+    modules = wanted.get("imports", ()) if hasattr(wanted, "get") else wanted
+    for module in check_imports(modules, str(path)):
+        try:
+            with quiet():
+                importlib.import_module(module)
+        except ImportError as error:
+            message = f"custom_imports names '{module}', which cannot be imported: {error}"
+            raise InputError(message, path=path) from error
+
+
+def _shipped_folder() -> Path:
+    mmpose = import_mmpose()
+    assert mmpose.__file__ is not None
+    return Path(mmpose.__file__).parent / ".mim" / "configs"
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().is_relative_to(_shipped_folder().resolve())
+
+
+def _is_name(config: str) -> bool:
+    return bool(config) and not set(config) & set("/\\*?[]")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
