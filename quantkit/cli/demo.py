@@ -1,0 +1,34 @@
+"""`quantkit demo`: the whole way on the embedded default."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from quantkit.cli.console import feedback
+from quantkit.cli.options import ThreadsOption
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path(
+        "quantkit-demo"
+    ),
+    threads: ThreadsOption = 2,
+) -> None:
+    """Export, calibrate, rank and evaluate the embedded pose network, in minutes."""
+    from quantkit.demo.walkthrough import walkthrough
+    from quantkit.report.evaluation import evaluation_table, reasons
+    from quantkit.report.sensitivity import sensitivity_table
+
+    with feedback() as shown:
+        result = walkthrough(folder, threads=threads, feedback=shown)
+    console = Console()
+    console.print(evaluation_table(result.comparison))
+    for reason in reasons(result.comparison):
+        console.print(reason, markup=False, highlight=False)
+    console.print()
+    console.print(sensitivity_table(result.sensitivity, worst=5))
+    console.print()
+    for what, where in result.files:
+        console.print(f"{what:<18} {where}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,56 @@
+"""`quantkit eval`: AP on every backend, and the drop of each."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from quantkit.cli.console import feedback
+from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_project
+from quantkit.errors import GateFailed, InputError, Unavailable
+
+
+def evaluate(
+    project: ProjectOption = None,
+    all_backends: Annotated[
+        bool, typer.Option("--all-backends", help="Every backend; what cannot run says why.")
+    ] = False,
+    backend: Annotated[list[str] | None, typer.Option(help="One backend; may be repeated.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Measure drops against this backend [default: the first].")
+    ] = None,
+    table: Annotated[str, typer.Option(help="Table of the int8 model.")] = "kl",
+    max_drop: Annotated[
+        float | None, typer.Option(help="Exit with 1 if a backend loses more AP than this.", min=0)
+    ] = None,
+    threads: ThreadsOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure COCO AP on the backends, and the drop of each against the baseline."""
+    from quantkit.project.evaluating import evaluate_backends
+    from quantkit.report.evaluation import evaluation_table, reasons
+
+    if all_backends == bool(backend):
+        message = "give either --all-backends or --backend NAME"
+        raise InputError(message)
+    with feedback() as shown:
+        comparison = evaluate_backends(
+            open_project(project, shown),
+            backends=tuple(backend) if backend else None,
+            baseline=baseline,
+            table=table,
+            threads=threads,
+            feedback=shown,
+        )
+    if as_json:
+        typer.echo(comparison.text(), nl=False)
+    else:
+        console = Console()
+        console.print(evaluation_table(comparison))
+        for reason in reasons(comparison):
+            console.print(reason, markup=False, highlight=False)
+    if backend and (missing := comparison.unavailable()):
+        raise Unavailable(f"backend '{missing[0].backend}' was asked for: {missing[0].reason}")
+    if max_drop is not None and (failed := comparison.over(max_drop)):
+        worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in failed)
+        raise GateFailed(f"AP drop over {max_drop}: {worst}")

@@ -1,0 +1,47 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from quantkit.progress import Feedback
+    from quantkit.project import Project
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option("--project", help="Project file, or its folder [default: found upwards]."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an output that has other content.")
+]
+MethodOption = Annotated[str, typer.Option(help="How thresholds are chosen: minmax or kl.")]
+SelectOption = Annotated[str, typer.Option(help="How crops are chosen: random or first.")]
+CountOption = Annotated[int, typer.Option(help="How many person crops.", min=1)]
+SeedOption = Annotated[int, typer.Option(help="Seed of the choice.", min=0)]
+CalibSetOption = Annotated[
+    str | None,
+    typer.Option(help="A set of calib_sets/ by name, instead of choosing one."),
+]
+ThreadsOption = Annotated[int, typer.Option(help="Worker threads.", min=1, max=64)]
+
+
+def open_project(path: Path | None, feedback: "Feedback") -> "Project":
+    """Open the project that was named or found, else the embedded default.
+
+    Raises:
+        InputError: The project file is wrong.
+    """
+    from quantkit.demo.project_files import materialize
+    from quantkit.project import find_project, load_project
+
+    found = path or find_project(Path.cwd())
+    if found is not None:
+        return load_project(found)
+    folder = Path.cwd() / "quantkit-demo"
+    feedback.note(
+        f"no quantkit.toml here or above: running on the embedded default in {folder.name}/"
+    )
+    return materialize(folder, feedback)

@@ -1,0 +1,56 @@
+"""The embedded default as an ordinary project folder: model, rendered data and project file."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from quantkit.demo.people import write_dataset
+from quantkit.progress import Feedback
+from quantkit.project import Project, load_project
+from quantkit.storage import write_result
+
+MODEL = "hourglass_small_coco-people_128x128"
+
+PROJECT = f"""\
+# The embedded default of quantkit: a small MMPose hourglass and the rendered people it sees.
+[model]
+name = "hourglass_small"
+mmpose = {{ config = "model/{MODEL}.py", checkpoint = "model/{MODEL}.pth" }}
+
+[input]                 # what a person crop becomes
+size = [128, 128]       # width, height
+mean = [123.675, 116.28, 103.53]
+std = [58.395, 57.12, 57.375]
+color = "rgb"
+padding = 1.25
+
+[head]
+type = "heatmap"
+decode = "default"      # argmax and a quarter shift
+
+[data.val]
+annotations = "data/annotations/person_keypoints_val.json"
+images = "data/val"
+boxes = "gt"
+
+[data.calibration]
+annotations = "data/annotations/person_keypoints_calibration.json"
+images = "data/calibration"
+"""
+
+
+def materialize(folder: Path, feedback: Feedback) -> Project:
+    """Write the embedded default into a folder, or open it where it lies already.
+
+    Args:
+        folder: The project folder; made if it is absent.
+        feedback: Told how the rendering goes.
+
+    Raises:
+        InputError: The folder holds another project, or cannot be written.
+    """
+    for name in (f"{MODEL}.py", f"{MODEL}.pth"):
+        write_result(folder / "model" / name, files("quantkit.demo").joinpath(name).read_bytes())
+    write_result(folder / "quantkit.toml", PROJECT)
+    write_dataset(folder / "data", "calibration", feedback.progress)
+    write_dataset(folder / "data", "val", feedback.progress)
+    return load_project(folder)

@@ -1,0 +1,58 @@
+"""The whole way on the embedded default: export, calibrate, rank the layers, evaluate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantkit.demo.project_files import materialize
+from quantkit.evaluation.comparison import Comparison
+from quantkit.progress import Feedback
+from quantkit.project.calibrating import CalibrationRequest, calibrate_model
+from quantkit.project.evaluating import evaluate_backends
+from quantkit.project.ranking import rank_layers
+from quantkit.sensitivity.report import SensitivityReport
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found, and where it lies.
+
+    Attributes:
+        comparison: The table of all backends.
+        sensitivity: The ranking of the layers.
+        files: What was written: a description and its path.
+    """
+
+    comparison: Comparison
+    sensitivity: SensitivityReport
+    files: tuple[tuple[str, Path], ...]
+
+
+def walkthrough(folder: Path, *, threads: int, feedback: Feedback) -> DemoResult:
+    """Run every step on the embedded default; unchanged steps are reused.
+
+    Args:
+        folder: The project folder; made if it is absent.
+        threads: Worker threads.
+        feedback: Told how it goes.
+
+    Raises:
+        Unavailable: mmpose, torch or pnnx is not installed.
+    """
+    feedback.note("the whole way on the embedded default: about 3 minutes on two cores")
+    project = materialize(folder, feedback)
+    calibrated = calibrate_model(project, CalibrationRequest(), threads=threads, feedback=feedback)
+    ranking = rank_layers(project, workers=threads, feedback=feedback)
+    comparison = evaluate_backends(project, threads=threads, feedback=feedback)
+    return DemoResult(
+        comparison=comparison,
+        sensitivity=ranking,
+        files=(
+            ("project file", folder / "quantkit.toml"),
+            ("calibration set", calibrated.calibration_set),
+            ("int8 table", calibrated.table),
+            ("int8 model", calibrated.int8.param),
+            ("fp32 model", calibrated.fp32.param),
+            ("layer ranking", project.work_dir / "sensitivity.json"),
+            ("evaluation", project.work_dir / "eval"),
+        ),
+    )

@@ -1,0 +1,67 @@
+"""The selection step: the crops that calibrate, and the proof that they are not evaluation data."""
+
+from pathlib import Path
+
+from quantkit.data.coco import load_dataset
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+from quantkit.selection import select
+from quantkit.selection.manifest import CalibrationSet, read_calibration_set
+from quantkit.selection.overlap import refuse_overlap
+from quantkit.storage import write_result
+
+
+def set_path(project: Project, name: str) -> Path:
+    """Say where the manifest of a set lies."""
+    return project.calib_sets_dir / f"{name}.json"
+
+
+def choose_set(
+    project: Project,
+    *,
+    method: str,
+    count: int,
+    seed: int,
+    name: str | None,
+    feedback: Feedback,
+    overwrite: bool = False,
+) -> CalibrationSet:
+    """Choose calibration crops and write their manifest.
+
+    Args:
+        project: The project.
+        method: A strategy of `quantkit.selection`.
+        count: How many crops.
+        seed: Seed of the choice.
+        name: Name of the set; by default it says how the set was chosen.
+        feedback: Told how the images are read.
+        overwrite: Replace a manifest that has other content.
+
+    Raises:
+        InputError: The data cannot be used, or the set shares an image with the evaluation data.
+    """
+    name = name or f"{project.name}-{method}-{count}-seed{seed}"
+    pool = load_dataset(
+        project.calibration.annotations, project.calibration.images, keypoints=False
+    )
+    chosen = select(pool, method=method, count=count, seed=seed, name=name, root=project.root)
+    _refuse_evaluation_data(project, chosen)
+    write_result(set_path(project, name), chosen.text(), overwrite=overwrite)
+    feedback.note(f"calibration set {name}: {len(chosen.entries)} of {len(pool.persons)} persons")
+    return chosen
+
+
+def open_set(project: Project, name: str) -> CalibrationSet:
+    """Read a manifest of the project.
+
+    Raises:
+        InputError: It is missing or wrong, or shares an image with the evaluation data.
+    """
+    chosen = read_calibration_set(set_path(project, name))
+    _refuse_evaluation_data(project, chosen)
+    return chosen
+
+
+def _refuse_evaluation_data(project: Project, chosen: CalibrationSet) -> None:
+    val = load_dataset(project.val.annotations, project.val.images, keypoints=True)
+    refuse_overlap(chosen, val)

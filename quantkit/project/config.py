@@ -1,0 +1,234 @@
+"""quantkit.toml: the model, the preprocess, the head and the data sets. Nothing else reads it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from quantkit.data.preprocess import Color, InputSpec
+from quantkit.errors import InputError
+from quantkit.evaluation.decode import Decode, HeadSpec, HeadType
+from quantkit.model.mmlab.spec import describe
+from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
+from quantkit.project.toml import Section, read_toml
+
+PROJECT_FILE = "quantkit.toml"
+
+ModelSource = MMPoseSource | OnnxFile | NcnnFiles
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """One data set of the project: a COCO annotation file and the folder of its images."""
+
+    annotations: Path
+    images: Path
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project file says, with every path resolved.
+
+    Attributes:
+        root: Folder of the project file; results are written below it.
+        name: Name of the model, used in the names of folders.
+        source: The network in the form it was given.
+        input: What a person crop becomes.
+        head: How outputs become keypoints.
+        val: Data that is evaluated on, never calibrated on.
+        calibration: Data that calibration crops are chosen from.
+    """
+
+    root: Path
+    name: str
+    source: ModelSource
+    input: InputSpec
+    head: HeadSpec
+    val: DataPaths
+    calibration: DataPaths
+
+    @property
+    def work_dir(self) -> Path:
+        """Folder of everything that can be made again."""
+        return self.root / "work_dirs" / self.name
+
+    @property
+    def tables_dir(self) -> Path:
+        """Folder of the calibration tables of this model."""
+        return self.root / "tables" / self.name
+
+    @property
+    def calib_sets_dir(self) -> Path:
+        """Folder of the calibration-set manifests."""
+        return self.root / "calib_sets"
+
+
+def find_project(folder: Path) -> Path | None:
+    """Find the project file of a folder, or of the nearest folder above it."""
+    for candidate in (folder, *folder.parents):
+        path = candidate / PROJECT_FILE
+        if path.is_file():
+            return path
+    return None
+
+
+def load_project(path: Path) -> Project:
+    """Read a project file; what it leaves out of [input] and [head] comes from the mmpose config.
+
+    Args:
+        path: The file, or the folder that holds it.
+
+    Raises:
+        InputError: The file is missing or wrong; the key is named.
+        Unavailable: The mmpose config has to be read and mmpose is absent.
+    """
+    path = path / PROJECT_FILE if path.is_dir() else path
+    top = read_toml(path)
+    root = path.resolve().parent
+    name, source = _model(top.section("model"), root)
+    data = top.section("data")
+    inputs, head = top.section("input"), top.section("head")
+    defaults = _mmpose_defaults(source) if not _is_complete(inputs, head) else None
+    project = Project(
+        root=root,
+        name=name,
+        source=source,
+        input=_input(inputs, defaults[0] if defaults else None),
+        head=_head(head, defaults[1] if defaults else None),
+        val=_data(data.section("val"), root, has_boxes=True),
+        calibration=_data(data.section("calibration"), root, has_boxes=False),
+    )
+    data.close()
+    top.close()
+    return project
+
+
+def _model(section: Section, root: Path) -> tuple[str, ModelSource]:
+    name = section.string("name")
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise section.error("name", f"becomes the name of a folder, so {name!r} cannot be used")
+    given = [key for key in ("mmpose", "onnx", "ncnn") if key in section]
+    if len(given) != 1:
+        raise section.error("", "name one source of the network: mmpose, onnx or ncnn")
+    inner = section.section(given[0])
+    source = {"mmpose": _mmpose_source, "onnx": _onnx_source, "ncnn": _ncnn_source}[given[0]](
+        inner, root
+    )
+    inner.close()
+    section.close()
+    return name, source
+
+
+def _mmpose_source(section: Section, root: Path) -> ModelSource:
+    config = section.string("config")
+    local = root / config
+    checkpoint = root / section.string("checkpoint") if "checkpoint" in section else None
+    return MMPoseSource(config=str(local) if local.exists() else config, checkpoint=checkpoint)
+
+
+def _onnx_source(section: Section, root: Path) -> ModelSource:
+    return OnnxFile(
+        path=root / section.string("file"),
+        input=section.string("input"),
+        outputs=section.strings("outputs"),
+    )
+
+
+def _ncnn_source(section: Section, root: Path) -> ModelSource:
+    return NcnnFiles(
+        param=root / section.string("param"),
+        bin=root / section.string("bin"),
+        input=section.string("input"),
+        outputs=section.strings("outputs"),
+    )
+
+
+def _is_complete(inputs: Section, head: Section) -> bool:
+    return all(key in inputs for key in ("size", "mean", "std", "color")) and "type" in head
+
+
+def _mmpose_defaults(source: ModelSource) -> tuple[InputSpec, HeadSpec] | None:
+    if not isinstance(source, MMPoseSource):
+        return None
+    spec = describe(source.config)
+    return (
+        InputSpec(
+            size=spec.size,
+            mean=spec.mean,
+            std=spec.std,
+            color=spec.color,
+            padding=spec.padding,
+            udp=spec.udp,
+        ),
+        HeadSpec(
+            type=spec.head,
+            decode=spec.decode,
+            simcc_split_ratio=spec.simcc_split_ratio,
+            blur_kernel_size=spec.blur_kernel_size,
+        ),
+    )
+
+
+def _input(section: Section, default: InputSpec | None) -> InputSpec:
+    size = section.numbers("size", 2, default.size if default else None)
+    if any(side != int(side) or not 8 <= side <= 8192 for side in size):
+        raise section.error("size", f"expected [width, height] in whole pixels, got {list(size)}")
+    std = section.numbers("std", 3, default.std if default else IMAGENET_STD)
+    if any(value <= 0 for value in std):
+        raise section.error("std", "every value must be above 0")
+    mean = section.numbers("mean", 3, default.mean if default else IMAGENET_MEAN)
+    color = section.choice("color", ("rgb", "bgr"), default.color if default else "rgb")
+    spec = InputSpec(
+        size=(int(size[0]), int(size[1])),
+        mean=(mean[0], mean[1], mean[2]),
+        std=(std[0], std[1], std[2]),
+        color=cast("Color", color),
+        padding=section.number("padding", default.padding if default else 1.25),
+        udp=section.boolean("udp", default=default.udp if default else False),
+    )
+    section.close()
+    return spec
+
+
+def _head(section: Section, default: HeadSpec | None) -> HeadSpec:
+    kind = section.choice("type", ("heatmap", "simcc"), default.type if default else None)
+    decode = section.choice(
+        "decode", ("default", "dark", "udp"), default.decode if default else "default"
+    )
+    default = default or HeadSpec()
+    ratio = section.number("simcc_split_ratio", default.simcc_split_ratio)
+    blur = section.number("blur_kernel_size", default.blur_kernel_size)
+    if blur != int(blur) or blur % 2 == 0:
+        raise section.error("blur_kernel_size", f"expected an odd whole number, got {blur:g}")
+    section.close()
+    return HeadSpec(
+        type=cast("HeadType", kind),
+        decode=cast("Decode", decode),
+        simcc_split_ratio=ratio,
+        blur_kernel_size=int(blur),
+    )
+
+
+def _data(section: Section, root: Path, *, has_boxes: bool) -> DataPaths:
+    if has_boxes and section.string("boxes", "gt") != "gt":
+        raise section.error("boxes", "only 'gt' (the boxes of the annotations) can be used")
+    paths = DataPaths(
+        annotations=root / section.string("annotations"), images=root / section.string("images")
+    )
+    section.close()
+    return paths
+
+
+def check_files(project: Project) -> None:
+    """Check that the files that a project names are there.
+
+    Raises:
+        InputError: One is not; it is named with its role.
+    """
+    for role, data in (("val", project.val), ("calibration", project.calibration)):
+        if not data.annotations.is_file():
+            raise InputError(f"[data.{role}] annotations: no such file", path=data.annotations)
+        if not data.images.is_dir():
+            raise InputError(f"[data.{role}] images: no such folder", path=data.images)

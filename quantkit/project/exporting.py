@@ -1,0 +1,29 @@
+"""The export step: what each backend runs."""
+
+from itertools import islice
+
+from quantkit.backends.export_chain import ExportReport, export
+from quantkit.data.coco import load_dataset
+from quantkit.data.crops import crops
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+
+SAMPLE_CROPS = 4
+"""How many real crops each step of the export is compared on."""
+
+
+def export_model(project: Project, feedback: Feedback) -> ExportReport:
+    """Convert the model of a project, or reuse what an unchanged model became before.
+
+    Args:
+        project: The project; calibration crops are what the steps are compared on.
+        feedback: Told each step.
+
+    Raises:
+        InputError: The model cannot be converted, or a step changes its output too much.
+        Unavailable: A package that the conversion needs is not installed.
+    """
+    data = project.calibration
+    persons = load_dataset(data.annotations, data.images, keypoints=False).persons[:SAMPLE_CROPS]
+    samples = [crop.tensor for crop in islice(crops(persons, project.input), SAMPLE_CROPS)]
+    return export(project.source, samples, project.work_dir, feedback=feedback)

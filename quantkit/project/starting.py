@@ -1,0 +1,150 @@
+"""A new project file, from an mmpose config, an ONNX file or an ncnn pair."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantkit.errors import InputError
+from quantkit.model.mmlab.spec import describe
+from quantkit.model.param import read_param
+from quantkit.project.config import IMAGENET_MEAN, IMAGENET_STD
+from quantkit.storage import read_bytes
+
+_DATA = """
+[data.val]
+annotations = "annotations/person_keypoints_val2017.json"
+images = "val2017"
+boxes = "gt"
+
+[data.calibration]      # keypoints are not needed, boxes are
+annotations = "annotations/person_keypoints_train2017.json"
+images = "train2017"
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a new project file says of the model; the data paths are COCO's, to be edited.
+
+    Attributes:
+        name: Name of the model.
+        source: The line that names the network, in TOML.
+        size: Width and height of the input; None where the source does not tell.
+        head: `heatmap` or `simcc`.
+        decode: `default`, `dark` or `udp`.
+        mean: Mean of each channel, in the order of `color`.
+        std: Standard deviation of each channel.
+        color: `rgb` or `bgr`.
+        padding: How far a box is widened.
+        udp: Whether the crop is MMPose's UDP one.
+    """
+
+    name: str
+    source: str
+    size: tuple[int, int] | None
+    head: str
+    decode: str = "default"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    color: str = "rgb"
+    padding: float = 1.25
+    udp: bool = False
+
+    def text(self) -> str:
+        """Write the project file.
+
+        Raises:
+            InputError: The size is not known.
+        """
+        if self.size is None:
+            message = "the source does not tell its input size: give --size WIDTH HEIGHT"
+            raise InputError(message)
+        return (
+            f"[model]\nname = {json.dumps(self.name)}\n{self.source}\n\n"
+            f"[input]\nsize = {list(self.size)}       # width, height\n"
+            f'mean = {list(self.mean)}\nstd = {list(self.std)}\ncolor = "{self.color}"\n'
+            f"padding = {self.padding}\nudp = {str(self.udp).lower()}\n\n"
+            f'[head]\ntype = "{self.head}"\ndecode = "{self.decode}"\n{_DATA}'
+        )
+
+
+def start_from_mmpose(config: str, checkpoint: Path | None) -> Start:
+    """Describe a project around an mmpose config.
+
+    Raises:
+        InputError: The config cannot be used.
+        Unavailable: mmpose is not installed.
+    """
+    spec = describe(config)
+    entries = f"config = {json.dumps(config)}"
+    if checkpoint is not None:
+        entries += f", checkpoint = {json.dumps(checkpoint.as_posix())}"
+    return Start(
+        name=Path(config).stem,
+        source=f"mmpose = {{ {entries} }}",
+        size=spec.size,
+        head=spec.head,
+        decode=spec.decode,
+        mean=spec.mean,
+        std=spec.std,
+        color=spec.color,
+        padding=spec.padding,
+        udp=spec.udp,
+    )
+
+
+def start_from_onnx(path: Path) -> Start:
+    """Describe a project around an ONNX file.
+
+    Raises:
+        InputError: The file is not a model with one image input.
+    """
+    import onnx
+
+    try:
+        graph = onnx.load_from_string(read_bytes(path)).graph
+    except Exception as error:
+        raise InputError(f"is not an ONNX model: {error}", path=path) from error
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        message = f"expected one input, got {[value.name for value in inputs]}"
+        raise InputError(message, path=path)
+    shape = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim]
+    outputs = [value.name for value in graph.output]
+    entries = f"file = {json.dumps(path.as_posix())}, input = {json.dumps(inputs[0].name)}"
+    return Start(
+        name=path.stem,
+        source=f"onnx = {{ {entries}, outputs = {json.dumps(outputs)} }}",
+        size=(shape[3], shape[2]) if len(shape) == 4 and min(shape[2:]) > 0 else None,
+        head=_head(outputs),
+    )
+
+
+def start_from_ncnn(param: Path, weights: Path) -> Start:
+    """Describe a project around an ncnn pair.
+
+    Raises:
+        InputError: The .param cannot be read or has not one input.
+    """
+    graph = read_param(param)
+    inputs = [layer for layer in graph.layers if layer.type == "Input"]
+    if len(inputs) != 1:
+        raise InputError(f"expected one Input layer, got {len(inputs)}", path=param)
+    consumed = {blob for layer in graph.layers for blob in layer.bottoms}
+    outputs = [blob for layer in graph.layers for blob in layer.tops if blob not in consumed]
+    size = (inputs[0].int_param(0, 0), inputs[0].int_param(1, 0))
+    entries = (
+        f"param = {json.dumps(param.as_posix())}, bin = {json.dumps(weights.as_posix())},"
+        f" input = {json.dumps(inputs[0].tops[0])}, outputs = {json.dumps(outputs)}"
+    )
+    return Start(
+        name=param.stem.removesuffix(".ncnn"),
+        source=f"ncnn = {{ {entries} }}",
+        size=size if min(size) > 0 else None,
+        head=_head(outputs),
+    )
+
+
+def _head(outputs: list[str]) -> str:
+    return "simcc" if len(outputs) == 2 else "heatmap"

@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantkit.errors import InputError
+from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
+from quantkit.project.config import check_files, find_project, load_project
+
+NCNN = 'ncnn = { param = "m.param", bin = "m.bin", input = "data", outputs = ["heat"] }'
+
+PROJECT = f"""
+[model]
+name = "net"
+{NCNN}
+[input]
+size = [192, 256]
+mean = [1.0, 2.0, 3.0]
+std = [4, 5, 6]
+color = "rgb"
+[head]
+type = "heatmap"
+[data.val]
+annotations = "val.json"
+images = "val"
+[data.calibration]
+annotations = "train.json"
+images = "train"
+"""
+
+
+def project_with(folder: Path, old: str = "", new: str = "") -> Path:
+    assert old in PROJECT
+    path = folder / "quantkit.toml"
+    path.write_text(PROJECT.replace(old, new))
+    return path
+
+
+def test_paths_are_relative_to_the_project_file(tmp_path: Path) -> None:
+    project = load_project(project_with(tmp_path))
+    root = tmp_path.resolve()
+    assert project.source == NcnnFiles(root / "m.param", root / "m.bin", "data", ("heat",))
+    assert project.val.annotations == root / "val.json"
+    assert project.calibration.images == root / "train"
+    assert project.work_dir == root / "work_dirs" / "net"
+
+
+def test_the_preprocess_and_the_head_are_read(tmp_path: Path) -> None:
+    project = load_project(project_with(tmp_path))
+    assert project.input.size == (192, 256)
+    assert project.input.mean == (1.0, 2.0, 3.0)
+    assert project.input.std == (4.0, 5.0, 6.0)
+    assert (project.input.color, project.input.padding, project.input.udp) == ("rgb", 1.25, False)
+    assert (project.head.type, project.head.decode) == ("heatmap", "default")
+
+
+def test_a_folder_stands_for_its_project_file(tmp_path: Path) -> None:
+    project_with(tmp_path)
+    assert load_project(tmp_path).name == "net"
+
+
+def test_an_onnx_and_an_mmpose_source_are_read(tmp_path: Path) -> None:
+    onnx = project_with(
+        tmp_path, NCNN, 'onnx = { file = "m.onnx", input = "x", outputs = ["a", "b"] }'
+    )
+    assert load_project(onnx).source == OnnxFile(tmp_path.resolve() / "m.onnx", "x", ("a", "b"))
+    mmpose = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x", checkpoint = "c.pth" }')
+    assert load_project(mmpose).source == MMPoseSource("td-hm_x", tmp_path.resolve() / "c.pth")
+
+
+def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> None:
+    path = project_with(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert find_project(tmp_path / "a" / "b") == path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "net"', "", r"\[model\] name: is missing"),
+        ('name = "net"', 'name = "../up"', r"\[model\] name: becomes the name of a folder"),
+        (NCNN, "", "name one source of the network"),
+        (NCNN, NCNN + '\nonnx = { file = "m.onnx" }', "name one source of the network"),
+        (', outputs = ["heat"]', "", r"\[model.ncnn\] outputs: is missing"),
+        ('["heat"]', '"heat"', "expected a list of names"),
+        ("[192, 256]", "[192]", "expected 2 numbers"),
+        ("[192, 256]", "[192.5, 256]", "whole pixels"),
+        ("[192, 256]", "[0, 256]", "whole pixels"),
+        ("[4, 5, 6]", "[4, 0, 6]", "above 0"),
+        ("[4, 5, 6]", "[4, nan, 6]", "expected 3 numbers"),
+        ('color = "rgb"', 'color = "hsv"', "expected one of rgb, bgr, got 'hsv'"),
+        ('color = "rgb"', 'color = "rgb"\npad = 1', r"\[input\] pad: unknown key; the known ones"),
+        ('type = "heatmap"', 'type = "regression"', "expected one of heatmap, simcc"),
+        ('images = "val"', 'images = "val"\nboxes = "b.json"', "only 'gt'"),
+        ('annotations = "train.json"', "", r"\[data.calibration\] annotations: is missing"),
+        ("[head]", "[haed]", "is missing"),
+        ("[model]", "[model", "is not TOML"),
+        ("[model]", "model = 1\n[x]", "expected a table, got 1"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = project_with(tmp_path, old, new)
+    with pytest.raises(InputError, match=message) as caught:
+        load_project(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text(max_size=300))
+def test_no_text_gets_anything_but_an_input_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.mktemp("project") / "quantkit.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError):
+        load_project(path)
+
+
+def test_missing_data_is_named_with_its_role(tmp_path: Path) -> None:
+    project = load_project(project_with(tmp_path))
+    with pytest.raises(InputError, match=r"val\.json: \[data\.val\] annotations: no such file"):
+        check_files(project)
