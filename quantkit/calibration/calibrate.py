@@ -1,0 +1,116 @@
+"""From statistics and a method to a table, with everything that was left out named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantkit.calibration.blob_statistics import BlobStatistics
+from quantkit.calibration.methods import Method, method_named
+from quantkit.calibration.statistics import ActivationStatistics
+from quantkit.calibration.table import CalibrationTable, name_problem, printed, scale_problem
+from quantkit.calibration.weight_scales import WeightScales, weight_scales
+from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers
+from quantkit.model.network import Network
+from quantkit.model.param import Layer
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A table and what a person should know about it.
+
+    Attributes:
+        table: The scales, rounded to the six decimals that the file keeps.
+        thresholds: Layer name to the absolute activation value that becomes 127.
+        left_out: Layer name to the reason why it stays in fp32.
+        notes: Layer name to what was handled in it: channels without weights.
+    """
+
+    table: CalibrationTable
+    thresholds: Mapping[str, float]
+    left_out: Mapping[str, str]
+    notes: Mapping[str, str]
+
+
+def calibrate(
+    network: Network,
+    statistics: ActivationStatistics,
+    method: str = "kl",
+    *,
+    keep_hazards: bool = False,
+) -> Calibration:
+    """Choose the scales of every layer that can run in int8.
+
+    A layer stays in fp32, named in `left_out`, when its input was zero on all crops, when the
+    table cannot hold its name or a scale, when it has no statistics, or when ncnn's runtime gets it
+    wrong in int8. An output channel without weights gets the scale 1 and a note; ncnn2table
+    writes `inf` in both cases.
+
+    Args:
+        network: The fp32 network.
+        statistics: Of the layers' input blobs.
+        method: A key of `METHODS`.
+        keep_hazards: Also give scales to the layers that the runtime gets wrong, as ncnn2table.
+
+    Raises:
+        InputError: There is no such method, or a weight is NaN or infinite.
+    """
+    thresholds = _thresholds(statistics, method_named(method))
+    left_out: dict[str, str] = {}
+    notes: dict[str, str] = {}
+    weights: dict[str, tuple[float, ...]] = {}
+    activations: dict[str, float] = {}
+    dangers = {} if keep_hazards else hazards(network, _shapes(network, statistics))
+    for layer in int8_layers(network):
+        found = weight_scales(layer, network.weights[layer.name]["weight"].astype(np.float32))
+        scale = _activation_scale(thresholds.get(layer.name, 0.0))
+        reason = dangers.get(layer.name) or _problem(
+            layer, found, scale, statistics.get(layer.name)
+        )
+        if reason is not None:
+            left_out[layer.name] = reason
+            continue
+        if found.dead:
+            notes[layer.name] = _dead_note(found)
+        weights[layer.name] = tuple(map(printed, found.scales))
+        activations[layer.name] = printed(scale)
+    table = CalibrationTable(weights, activations)
+    kept = {name: thresholds[name] for name in activations}
+    return Calibration(table, kept, left_out, notes)
+
+
+def _thresholds(statistics: ActivationStatistics, method: Method) -> dict[str, float]:
+    # Layers behind a Split share their blob's statistics: one search serves them all.
+    chosen = {id(one): method(one) for one in statistics.values() if one.absmax > 0}
+    return {name: chosen[id(one)] for name, one in statistics.items() if one.absmax > 0}
+
+
+def _shapes(network: Network, statistics: ActivationStatistics) -> dict[str, tuple[int, ...]]:
+    return {
+        layer.bottoms[0]: statistics[layer.name].shape if layer.name in statistics else ()
+        for layer in network.param.layers
+        if layer.type in INT8_TYPES
+    }
+
+
+def _activation_scale(threshold: float) -> float:
+    with np.errstate(divide="ignore", over="ignore"):
+        return float(np.float32(127) / np.float32(threshold))
+
+
+def _problem(
+    layer: Layer, weights: WeightScales, scale: float, statistics: BlobStatistics | None
+) -> str | None:
+    if statistics is None:
+        return "no statistics were collected of its input"
+    if statistics.absmax == 0:
+        return "its input is zero on every calibration crop, so its range is unknown"
+    if (problem := scale_problem(scale)) is not None:
+        return f"its activation: {problem}"
+    problems = (scale_problem(one) for one in weights.scales)
+    return name_problem(layer.name) or next(filter(None, problems), None)
+
+
+def _dead_note(found: WeightScales) -> str:
+    shown = ", ".join(map(str, found.dead[:8])) + (", ..." if len(found.dead) > 8 else "")
+    return f"{len(found.dead)} of {len(found.scales)} output channels have no weights: {shown}"

@@ -1,0 +1,161 @@
+"""The `.json` beside a table: what it was made from, with what, and what was left out."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from quantkit.calibration.calibrate import Calibration
+from quantkit.calibration.statistics import ActivationStatistics
+from quantkit.errors import InputError
+from quantkit.model.network import Network
+from quantkit.storage import json_text, must_write, read_json, sha256_bytes, write_atomically
+
+SCHEMA: Final = 1
+_PACKAGES: Final = ("quantkit", "ncnn", "numpy")
+
+
+@dataclass(frozen=True)
+class LayerRange:
+    """Range statistics of one layer's input blob over the calibration crops.
+
+    Attributes:
+        blob: Name of the blob in the .param.
+        absmax: Largest absolute value.
+        minimum: Smallest value.
+        maximum: Largest value.
+        threshold: The absolute value that becomes 127; None where the layer stays in fp32.
+        scale: 127 / threshold as the table has it; None likewise.
+        count: Number of values.
+        zero_fraction: Share of the values that are exactly zero.
+    """
+
+    blob: str
+    absmax: float
+    minimum: float
+    maximum: float
+    threshold: float | None
+    scale: float | None
+    count: int
+    zero_fraction: float
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that decides a table's bytes.
+
+    Attributes:
+        table_sha256: Hash of the table's text: says which table this belongs to.
+        model_sha256: Hash of the fp32 .param and .bin.
+        calibration_set: Name of the set.
+        calibration_set_sha256: Hash of its manifest.
+        method: Method that chose the thresholds.
+        versions: Version by package.
+        layers: Range statistics by layer.
+        left_out: Reason by layer that stays in fp32.
+        notes: Remark by layer.
+    """
+
+    table_sha256: str
+    model_sha256: str
+    calibration_set: str
+    calibration_set_sha256: str
+    method: str
+    versions: Mapping[str, str]
+    layers: Mapping[str, LayerRange]
+    left_out: Mapping[str, str]
+    notes: Mapping[str, str]
+
+    def text(self) -> str:
+        """Write the JSON; it holds no dates or paths, so equal inputs give equal bytes."""
+        return json_text({"schema": SCHEMA, **asdict(self)})
+
+
+def provenance(
+    calibration: Calibration,
+    network: Network,
+    statistics: ActivationStatistics,
+    *,
+    method: str,
+    calibration_set: str,
+    calibration_set_sha256: str,
+) -> Provenance:
+    """Describe how a table was made.
+
+    Args:
+        calibration: The table.
+        network: The fp32 network.
+        statistics: What the table was chosen from.
+        method: Name of the method.
+        calibration_set: Name of the set.
+        calibration_set_sha256: Hash of its manifest.
+    """
+    return Provenance(
+        table_sha256=sha256_bytes(calibration.table.text().encode()),
+        model_sha256=network.sha256,
+        calibration_set=calibration_set,
+        calibration_set_sha256=calibration_set_sha256,
+        method=method,
+        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+        layers={name: _layer_range(name, calibration, network, statistics) for name in statistics},
+        left_out=dict(calibration.left_out),
+        notes=dict(calibration.notes),
+    )
+
+
+def write_table(
+    table: Path, calibration: Calibration, origin: Provenance, *, overwrite: bool = False
+) -> None:
+    """Write a table, and its provenance beside it as `.json`.
+
+    Raises:
+        InputError: One of them is there with other content and `overwrite` is false, in which
+            case neither is written, or writing failed.
+    """
+    outputs = {table.with_suffix(".json"): origin.text(), table: calibration.table.text()}
+    due = [
+        path
+        for path, text in outputs.items()
+        if must_write(path, sha256_bytes(text.encode()), overwrite=overwrite)
+    ]
+    for path in due:
+        write_atomically(path, outputs[path])
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Read the `.json` beside a table.
+
+    Raises:
+        InputError: It is missing, or not such a file of this version.
+    """
+    document = read_json(path)
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        message = f"is no table provenance of schema {SCHEMA}; calibrate again"
+        raise InputError(message, path=path)
+    try:
+        return _parse({key: value for key, value in document.items() if key != "schema"})
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"is damaged ({error}); calibrate again"
+        raise InputError(message, path=path) from error
+
+
+def _parse(fields: dict[str, Any]) -> Provenance:
+    layers = {name: LayerRange(**one) for name, one in fields["layers"].items()}
+    return Provenance(**{**fields, "layers": layers})
+
+
+def _layer_range(
+    name: str, calibration: Calibration, network: Network, statistics: ActivationStatistics
+) -> LayerRange:
+    one = statistics[name]
+    return LayerRange(
+        blob=network.param.layer(name).bottoms[0],
+        absmax=one.absmax,
+        minimum=one.minimum,
+        maximum=one.maximum,
+        threshold=calibration.thresholds.get(name),
+        scale=calibration.table.activation_scales.get(name),
+        count=one.count,
+        zero_fraction=one.zero_fraction,
+    )
