@@ -1,6 +1,7 @@
 """The one top-down preprocess: what calibration sees is to the byte what evaluation sees.
 
-It equals MMPose 1.3.2's GetBBoxCenterScale, TopdownAffine and PoseDataPreprocessor.
+It is MMPose 1.3.2's GetBBoxCenterScale, TopdownAffine and PoseDataPreprocessor. TopdownAffine's
+pixels depend on the installed OpenCV; see `quantkit.data.warp` for why the default does not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,12 @@ from quantkit.data.affine import center_and_scale, udp_warp_matrix, warp_matrix
 from quantkit.data.coco import Person
 from quantkit.data.images import read_image
 from quantkit.data.read_ahead import read_ahead
+from quantkit.data.warp import warp_exact
 from quantkit.errors import InputError
 from quantkit.progress import Progress, silent
 
 Color = Literal["rgb", "bgr"]
+Warp = Literal["exact", "opencv"]
 Array = NDArray[np.float32]
 
 # Crops that wait at once: enough to bridge one slow image, little enough to stay flat in memory.
@@ -38,6 +41,8 @@ class InputSpec:
         padding: Factor by which the person's box is widened.
         udp: Unbiased data processing: sizes are counted from pixel centre to pixel centre
             (Huang et al., The Devil is in the Details, CVPR 2020).
+        warp: `exact` interpolates as OpenCV 5 does, whatever is installed; `opencv` calls
+            `cv2.warpAffine`, and so equals to the byte what MMPose gives beside the same OpenCV.
     """
 
     size: tuple[int, int]
@@ -46,6 +51,7 @@ class InputSpec:
     color: Color = "rgb"
     padding: float = 1.25
     udp: bool = False
+    warp: Warp = "exact"
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Cr
     """
     center, scale = center_and_scale(person.box, spec.size, spec.padding)
     matrix = (udp_warp_matrix if spec.udp else warp_matrix)(center, scale, spec.size)
+    if spec.warp == "exact":
+        return Crop(_normalised(warp_exact(image, matrix, spec.size), spec), center, scale)
     try:
         warped = cv2.warpAffine(image, matrix, spec.size, flags=cv2.INTER_LINEAR)
     except cv2.error as error:

@@ -1,0 +1,149 @@
+"""A network, shown every person of a data set, and what it costs against a baseline."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.backends.runner import Runner
+from quantkit.data.coco import Person, PoseDataset
+from quantkit.data.preprocess import Crop, InputSpec, crops
+from quantkit.errors import InputError
+from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures, ScoreSpec, coco_figures
+from quantkit.evaluation.decode import HeadSpec, decode, to_image
+from quantkit.evaluation.matches import Matches
+from quantkit.evaluation.oks import oks
+from quantkit.evaluation.predictions import Predictions
+from quantkit.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network's predictions on a data set and how good they are.
+
+    Attributes:
+        predictions: The keypoints.
+        figures: COCO's ten figures.
+        matches: What the figures follow from; the bootstrap resamples it.
+    """
+
+    predictions: Predictions
+    figures: CocoFigures
+    matches: Matches
+
+
+def predict(
+    runner: Runner,
+    dataset: PoseDataset,
+    spec: InputSpec,
+    head: HeadSpec,
+    progress: Progress = silent,
+) -> Predictions:
+    """Show a network every person of a data set.
+
+    Reading and warping run ahead of the network, which works on later persons while earlier ones
+    are decoded; memory does not grow with the number of images.
+
+    Args:
+        runner: An open runner.
+        dataset: The persons.
+        spec: The network's input.
+        head: How the network's outputs are read.
+        progress: Called after every person, stage "predict".
+
+    Raises:
+        InputError: An image cannot be read, or an output is not finite or has the wrong shape; the
+            image is named.
+    """
+    feed = _Feed(dataset, spec)
+    keypoints, scores, areas = [], [], []
+    for person, outputs in _answers(runner, feed, dataset):
+        crop = feed.sent.popleft()
+        try:
+            inside, confidences = decode(outputs, head, spec)
+        except InputError as error:
+            raise _at(person, error) from error
+        keypoints.append(to_image(inside, crop, spec))
+        scores.append(confidences)
+        areas.append(crop.scale.prod())
+        progress("predict", len(keypoints), len(dataset.persons))
+    return Predictions(
+        annotation_ids=np.array([one.annotation_id for one in dataset.persons], np.int64),
+        image_ids=np.array([one.image_id for one in dataset.persons], np.int64),
+        keypoints=np.array(keypoints, np.float64),
+        scores=np.array(scores, np.float32),
+        crop_areas=np.array(areas, np.float32),
+    )
+
+
+def score(
+    predictions: Predictions, dataset: PoseDataset, spec: ScoreSpec = DEFAULT_SCORE_SPEC
+) -> Evaluation:
+    """Score predictions against the labels of their data set.
+
+    Args:
+        predictions: One set of keypoints per person of the data set.
+        dataset: Read with keypoints.
+        spec: How persons are scored.
+    """
+    figures, matches = coco_figures(predictions, dataset, spec)
+    return Evaluation(predictions, figures, matches)
+
+
+def oks_agreement(
+    predictions: Predictions, baseline: Predictions, dataset: PoseDataset
+) -> NDArray[np.float64]:
+    """Similarity of a network's keypoints to the baseline's, person by person; needs no labels.
+
+    Returns:
+        Shape (N,), in the order of the data set; 1 where both agree.
+
+    Raises:
+        ValueError: The two were not made on the same persons in the same order.
+    """
+    if not np.array_equal(predictions.annotation_ids, baseline.annotation_ids):
+        message = "the two predictions are of different persons"
+        raise ValueError(message)
+    areas = np.array([person.area for person in dataset.persons], np.float64)
+    return oks(predictions.keypoints, baseline.keypoints, areas)
+
+
+class _Feed:
+    """The crops of a data set, whose way back to the image is remembered once they are taken."""
+
+    def __init__(self, dataset: PoseDataset, spec: InputSpec) -> None:
+        self._crops = crops(dataset.persons, spec)
+        self.sent: deque[Crop] = deque()
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        try:
+            for crop in self._crops:
+                self.sent.append(crop)
+                yield crop.tensor
+        except InputError as error:
+            self.failure = error
+            raise
+
+
+def _answers(
+    runner: Runner, feed: _Feed, dataset: PoseDataset
+) -> Iterator[tuple[Person, tuple[NDArray[np.float32], ...]]]:
+    persons = iter(dataset.persons)
+    answers = runner.stream(feed)
+    for person in persons:
+        try:
+            outputs = next(answers)
+        except InputError as error:
+            # An image that cannot be read is named already; a complaint of the runner is not.
+            if error is feed.failure:
+                raise
+            raise _at(person, error) from error
+        yield person, outputs
+
+
+def _at(person: Person, error: InputError) -> InputError:
+    message = f"annotation {person.annotation_id}: {error}"
+    return InputError(message, path=person.image)
