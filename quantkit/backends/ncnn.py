@@ -5,6 +5,8 @@ from typing import Self
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.backends.runner import Shape, Tensor
+from quantkit.model.graph import Graph
+from quantkit.model.param import Layer, read_param
 from quantkit.model.source import NcnnFiles
 
 
@@ -26,8 +28,26 @@ class NcnnSession:
         Raises:
             InputError: ncnn refuses them.
         """
-        return cls(NcnnNet.from_files(files), (None, None, None), threads)
+        shape = _input_shape(files)
+        return cls(NcnnNet.from_files(files), shape, threads)
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Run one input of shape (channels, height, width)."""
         return self._net.run(tensor)
+
+
+def _input_shape(files: NcnnFiles) -> Shape:
+    """Find what the .param says of its input; ncnn itself takes any shape and computes nonsense."""
+    graph = Graph(read_param(files.param))
+    layer = graph.producer(files.input)
+    width, height, channels = (layer.int_param(number, 0) or None for number in (0, 1, 2))
+    counts = [_channels(reader) for reader in graph.readers(files.input)]
+    return channels or next(iter(counts), None), height, width
+
+
+def _channels(layer: Layer) -> int | None:
+    if layer.type != "Convolution":
+        return None
+    width = layer.int_param(1, 1)
+    area = width * layer.int_param(11, width)
+    return layer.int_param(6, 0) // max(1, layer.int_param(0, 1) * area) or None

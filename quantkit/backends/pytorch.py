@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from quantkit.backends.runner import Tensor
+from quantkit.backends.runner import Shape, Tensor
 from quantkit.errors import InputError
 from quantkit.model.mmlab import build_pose_model, describe, head_outputs, import_mmpose
 from quantkit.model.source import MMPoseSource
@@ -26,7 +26,7 @@ class PytorchSession:
         self._torch.set_num_threads(threads)
         self._model = model
         spec = describe(source.config)
-        self.input_shape = (3, spec.size[1], spec.size[0])
+        self.input_shape: Shape = (3, spec.size[1], spec.size[0])
         self.outputs = spec.outputs
         self.run_threads = threads
         self.description = f"torch {self._torch.__version__}, CPU, fp32, flip test off"

@@ -3,25 +3,22 @@
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-import quantkit
 from quantkit.backends.wire import Message, MessageError, receive, send
 from quantkit.errors import BackendDied
+from quantkit.model.export.native import cause_of_death, last_words, python_environment
 
 WORKER: Final = (sys.executable, "-P", "-m", "quantkit.backends.worker")
 _GRACE_S: Final = 5.0
-_LAST_WORDS: Final = 4096
 
 
 class WorkerProcess:
@@ -43,7 +40,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=_environment(),
+            env=python_environment(),
             start_new_session=True,
         )
 
@@ -73,7 +70,7 @@ class WorkerProcess:
         except MessageError as error:
             reason = f"it answered with {error}"
         self.kill()
-        message = f"{self._who} died: {reason}{self._last_words()}"
+        message = f"{self._who} died: {reason}{last_words(self._stderr)}"
         raise BackendDied(message)
 
     def kill(self) -> None:
@@ -114,21 +111,4 @@ class WorkerProcess:
             code = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             return "it closed its output"
-        if code >= 0:
-            return f"exit code {code}"
-        name = signal.Signals(-code).name
-        return f"{name} (the system may be out of memory)" if name == "SIGKILL" else name
-
-    def _last_words(self) -> str:
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - _LAST_WORDS))
-        text = self._stderr.read().decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return f"; its last line: {lines[-1][:200]!r}" if lines else ""
-
-
-def _environment() -> dict[str, str]:
-    root = str(Path(quantkit.__file__).parents[1])
-    inherited = os.environ.get("PYTHONPATH")
-    path = root if not inherited else os.pathsep.join((root, inherited))
-    return os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "passive"}
+        return cause_of_death(code)

@@ -1,0 +1,40 @@
+"""The mmdeploy configuration of an export; mmdeploy's wheel ships none."""
+
+from typing import Any, Final
+
+from quantkit.model.mmlab.spec import MMPoseSpec
+
+OPSET: Final = 11
+"""mmdeploy's own choice for mmpose, which all of its rewriters are written for."""
+
+INPUT: Final = "image"
+
+
+def deploy_config(spec: MMPoseSpec) -> dict[str, Any]:
+    """Describe the export of a top-down network at its own input size, batch 1."""
+    return {
+        "backend_config": {"type": "onnxruntime"},
+        "codebase_config": {"type": "mmpose", "task": "PoseDetection"},
+        "onnx_config": {
+            "type": "onnx",
+            "export_params": True,
+            "keep_initializers_as_inputs": False,
+            "opset_version": OPSET,
+            "save_file": "model.onnx",
+            "input_names": [INPUT],
+            "output_names": list(spec.outputs),
+            "input_shape": list(spec.size),
+            # It needs an extension that the wheel does not have; onnxsim does the same work.
+            "optimize": False,
+        },
+    }
+
+
+def tracing_data(spec: MMPoseSpec) -> dict[str, Any]:
+    """Describe the least data set that mmdeploy needs to make the tracing input from a picture."""
+    pipeline = [
+        {"type": "GetBBoxCenterScale"},
+        {"type": "TopdownAffine", "input_size": spec.size},
+        {"type": "PackPoseInputs"},
+    ]
+    return {"dataset": {"type": "CocoDataset", "pipeline": pipeline}}

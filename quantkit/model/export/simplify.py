@@ -1,0 +1,113 @@
+"""ONNX to a simpler ONNX: constants folded, batch norms fused, one fixed input shape."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from quantkit.errors import InputError
+from quantkit.model.export.child import run_step
+from quantkit.model.export.native import NativeRun
+from quantkit.model.source import OnnxFile
+from quantkit.optional import require
+
+
+def simplify_onnx(
+    source: OnnxFile, target: Path, shape: Sequence[int], *, timeout: float = 1200.0
+) -> tuple[OnnxFile, tuple[str, ...], NativeRun]:
+    """Simplify an ONNX file.
+
+    Args:
+        source: The network.
+        target: The .onnx file to write.
+        shape: (channels, height, width) of its input; the batch becomes 1.
+        timeout: Seconds after which the conversion counts as hung.
+
+    Returns:
+        The simpler network, what had to be mended first, and what the conversion used.
+
+    Raises:
+        InputError: The file is no ONNX network with that input and those outputs.
+        BackendDied: The conversion crashed or hung.
+    """
+    arguments = {
+        "path": str(source.path),
+        "input": source.input,
+        "outputs": list(source.outputs),
+        "target": str(target),
+        "shape": [1, *shape],
+    }
+    notes, used = run_step("simplify", "onnxsim", arguments, timeout)
+    return OnnxFile(target, source.input, source.outputs), tuple(notes), used
+
+
+def repaired_onnx(source: OnnxFile, target: Path, *, timeout: float = 1200.0) -> OnnxFile:
+    """Only mend an ONNX file, so that it can be run and compared with what becomes of it.
+
+    Raises:
+        InputError: The file is no ONNX network with that input and those outputs.
+        BackendDied: Reading it crashed.
+    """
+    arguments = {"path": str(source.path), "input": source.input, "outputs": list(source.outputs)}
+    run_step("simplify", "onnx", arguments | {"target": str(target), "shape": None}, timeout)
+    return OnnxFile(target, source.input, source.outputs)
+
+
+def convert(
+    path: str, input: str, outputs: list[str], target: str, shape: list[int] | None
+) -> list[str]:
+    """Convert in this process; see `simplify_onnx`.
+
+    Args:
+        path: The .onnx file to read.
+        input: Name of its input.
+        outputs: Names of its outputs.
+        target: The .onnx file to write.
+        shape: (1, channels, height, width); None leaves the network as it is, but mended.
+
+    Returns:
+        What was mended.
+    """
+    import onnx
+
+    from quantkit.model.export.repair import repair
+
+    model = _load(path)
+    notes = repair(model)
+    _check_names(model.graph, input, outputs, path)
+    if shape is not None:
+        onnxsim = require("onnxsim", extra="torch", purpose="The ONNX simplification")
+        try:
+            model, same = onnxsim.simplify(model, overwrite_input_shapes={input: shape})
+        except Exception as error:
+            message = f"onnxsim cannot simplify it: {' '.join(str(error).split())[:300]}"
+            raise InputError(message, path=path) from error
+        if not same:
+            message = "onnxsim changed what it computes"
+            raise InputError(message, path=path)
+    onnx.save(model, target)
+    return list(notes)
+
+
+def _load(path: str) -> Any:
+    import onnx
+
+    if not Path(path).is_file():
+        message = "does not exist"
+        raise InputError(message, path=path)
+    try:
+        return onnx.load(path)
+    except Exception as error:
+        message = f"is not an ONNX model, or is damaged: {' '.join(str(error).split())[:200]}"
+        raise InputError(message, path=path) from error
+
+
+def _check_names(graph: Any, name: str, outputs: list[str], path: str) -> None:
+    inputs = [value.name for value in graph.input]
+    if inputs != [name]:
+        message = f"expected the one input '{name}', found {', '.join(inputs)}"
+        raise InputError(message, path=path)
+    known = [value.name for value in graph.output]
+    for output in outputs:
+        if output not in known:
+            message = f"has no output '{output}', only {', '.join(known)}"
+            raise InputError(message, path=path)
