@@ -87,6 +87,16 @@ def json_text(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def json_value(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    """Turn a value into what it is after a way through JSON: tuples become lists.
+
+    Example:
+        >>> json_value({"size": (192, 256)})
+        {'size': [192, 256]}
+    """
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
 def content_key(value: object) -> str:
     """Hash a JSON value, whatever the order of its keys: the key under which results are reused.
 

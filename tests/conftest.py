@@ -7,7 +7,9 @@ import pytest
 def _folder(variable: str) -> Path:
     value = os.environ.get(variable)
     if not value:
-        pytest.skip(f"{variable} is not set: it names the folder of data that lies beside the project")
+        pytest.skip(
+            f"{variable} is not set: it names the folder of data that lies beside the project"
+        )
     return Path(value)
 
 

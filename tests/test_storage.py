@@ -1,5 +1,3 @@
-import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -21,14 +19,20 @@ from quantkit.storage import (
 )
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
 
 
 @given(json_values)
-def test_json_text_is_read_back_to_the_same_value(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+def test_json_text_is_read_back_to_the_same_value(
+    tmp_path_factory: pytest.TempPathFactory, value: object
+) -> None:
     path = tmp_path_factory.mktemp("json") / "value.json"
     write_atomically(path, json_text(value))
     assert read_json(path) == value
@@ -106,8 +110,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     )
     assert "result: cannot be written (File too large)" in done.stdout
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["result"]
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_written_files_have_the_users_permissions(tmp_path: Path) -> None:

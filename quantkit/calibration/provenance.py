@@ -51,6 +51,8 @@ class Provenance:
         calibration_set: Name of the set.
         calibration_set_sha256: Hash of its manifest.
         method: Method that chose the thresholds.
+        keep_hazards: Whether layers that the runtime gets wrong were kept.
+        preprocess: How persons became crops.
         versions: Version by package.
         layers: Range statistics by layer.
         left_out: Reason by layer that stays in fp32.
@@ -62,6 +64,8 @@ class Provenance:
     calibration_set: str
     calibration_set_sha256: str
     method: str
+    keep_hazards: bool
+    preprocess: Mapping[str, Any]
     versions: Mapping[str, str]
     layers: Mapping[str, LayerRange]
     left_out: Mapping[str, str]
@@ -80,6 +84,8 @@ def provenance(
     method: str,
     calibration_set: str,
     calibration_set_sha256: str,
+    keep_hazards: bool = False,
+    preprocess: Mapping[str, Any] | None = None,
 ) -> Provenance:
     """Describe how a table was made.
 
@@ -90,6 +96,8 @@ def provenance(
         method: Name of the method.
         calibration_set: Name of the set.
         calibration_set_sha256: Hash of its manifest.
+        keep_hazards: Whether layers that the runtime gets wrong were kept.
+        preprocess: How persons became crops, as JSON values.
     """
     return Provenance(
         table_sha256=sha256_bytes(calibration.table.text().encode()),
@@ -97,11 +105,18 @@ def provenance(
         calibration_set=calibration_set,
         calibration_set_sha256=calibration_set_sha256,
         method=method,
-        versions={name: importlib.metadata.version(name) for name in _PACKAGES},
+        keep_hazards=keep_hazards,
+        preprocess=dict(preprocess or {}),
+        versions=package_versions(),
         layers={name: _layer_range(name, calibration, network, statistics) for name in statistics},
         left_out=dict(calibration.left_out),
         notes=dict(calibration.notes),
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Name the versions of the packages that decide a table's bytes."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def write_table(

@@ -18,6 +18,13 @@ from rich.progress import (
 from quantkit.progress import Feedback
 
 _QUIET_INTERVAL_S = 10.0
+_PIPE_WIDTH = 100
+
+
+def results() -> Console:
+    """Make the console that results are printed on; a pipe gets 100 columns."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 @contextmanager
@@ -47,7 +54,7 @@ def feedback() -> Iterator[Feedback]:
 
 
 class _Lines:
-    """A line when a stage ends, and one every ten seconds in between, with the time that is left."""
+    """A line when a stage ends, and in between one every ten seconds with the time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from quantkit.cli.console import feedback
+from quantkit.cli.console import feedback, results
 from quantkit.cli.options import ThreadsOption
 
 
@@ -23,12 +22,12 @@ def demo(
 
     with feedback() as shown:
         result = walkthrough(folder, threads=threads, feedback=shown)
-    console = Console()
-    console.print(evaluation_table(result.comparison))
+    console = results()
+    console.print(evaluation_table(result.comparison, console.width))
     for reason in reasons(result.comparison):
-        console.print(reason, markup=False, highlight=False)
+        console.print(reason, markup=False)
     console.print()
     console.print(sensitivity_table(result.sensitivity, worst=5))
     console.print()
     for what, where in result.files:
-        console.print(f"{what:<18} {where}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{what:<18} {where}", markup=False, soft_wrap=True)

@@ -6,16 +6,16 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from quantkit import __version__
 from quantkit.backends import BACKENDS, availability
+from quantkit.cli.console import results
 from quantkit.cli.options import JsonOption
 
 PACKAGES = (
-    "numpy", "ncnn", "onnx", "onnxruntime", "onnxsim", "opencv-python", "pycocotools", "torch", "pnnx",
-    "mmpose", "mmdeploy", "openvino", "tensorrt", "matplotlib",
+    "numpy", "ncnn", "onnx", "onnxruntime", "onnxsim", "opencv-python", "pycocotools", "torch",
+    "pnnx", "mmpose", "mmdeploy", "openvino", "tensorrt", "matplotlib",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def doctor(as_json: JsonOption = False) -> None:
         }
         typer.echo(json.dumps(value, indent=1))
         return
-    console = Console()
+    console = results()
     console.print(f"quantkit {__version__}, Python {platform.python_version()}, {sys.platform}")
     console.print(_table("package", {k: v or "not installed" for k, v in packages.items()}))
     console.print(_table("backend", {k: v or "can run" for k, v in backends.items()}))

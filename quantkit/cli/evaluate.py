@@ -1,13 +1,15 @@
 """`quantkit eval`: AP on every backend, and the drop of each."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from quantkit.cli.console import feedback
+from quantkit.cli.console import feedback, results
 from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_project
-from quantkit.errors import GateFailed, InputError, Unavailable
+from quantkit.errors import BackendDied, GateFailed, InputError, Unavailable
+
+if TYPE_CHECKING:
+    from quantkit.evaluation.comparison import Row
 
 
 def evaluate(
@@ -45,12 +47,19 @@ def evaluate(
     if as_json:
         typer.echo(comparison.text(), nl=False)
     else:
-        console = Console()
-        console.print(evaluation_table(comparison))
+        console = results()
+        console.print(evaluation_table(comparison, console.width))
         for reason in reasons(comparison):
-            console.print(reason, markup=False, highlight=False)
-    if backend and (missing := comparison.unavailable()):
-        raise Unavailable(f"backend '{missing[0].backend}' was asked for: {missing[0].reason}")
+            console.print(reason, markup=False)
+    if backend:
+        _require(comparison.failed())
     if max_drop is not None and (failed := comparison.over(max_drop)):
         worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in failed)
         raise GateFailed(f"AP drop over {max_drop}: {worst}")
+
+
+def _require(failed: tuple["Row", ...]) -> None:
+    """Raise what kept a backend that was asked for by name from running."""
+    for row in failed:
+        kind = BackendDied if row.status == "crashed" else Unavailable
+        raise kind(f"{row.backend}: {row.reason}")

@@ -1,9 +1,8 @@
 """`quantkit export`: the model's way from its source to ncnn, each step compared."""
 
 import typer
-from rich.console import Console
 
-from quantkit.cli.console import feedback
+from quantkit.cli.console import feedback, results
 from quantkit.cli.options import JsonOption, ProjectOption, open_project
 
 
@@ -18,4 +17,4 @@ def export(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json_text(report.to_json()), nl=False)
     else:
-        Console().print(export_table(report))
+        results().print(export_table(report))

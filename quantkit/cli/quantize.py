@@ -6,13 +6,12 @@ from typing import Annotated
 import typer
 
 from quantkit.cli.console import feedback
-from quantkit.cli.options import JsonOption, OverwriteOption, ProjectOption, open_project
+from quantkit.cli.options import JsonOption, ProjectOption, open_project
 
 
 def quantize(
     table: Annotated[Path, typer.Argument(help="Calibration table, ncnn2table's own included.")],
     project: ProjectOption = None,
-    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the int8 model of a calibration table, as ncnn2int8 would."""
@@ -20,7 +19,7 @@ def quantize(
     from quantkit.storage import json_text
 
     with feedback() as shown:
-        result = quantize_model(open_project(project, shown), table, shown, overwrite=overwrite)
+        result = quantize_model(open_project(project, shown), table, shown)
     if as_json:
         typer.echo(json_text(result.to_json()), nl=False)
     else:

@@ -3,9 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from quantkit.cli.console import feedback
+from quantkit.cli.console import feedback, results
 from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_project
 
 
@@ -28,4 +27,4 @@ def sensitivity(
     if as_json:
         typer.echo(report.text(), nl=False)
     else:
-        Console().print(sensitivity_table(report, worst))
+        results().print(sensitivity_table(report, worst))

@@ -4,7 +4,7 @@ from itertools import islice
 
 from quantkit.backends.export_chain import ExportReport, export
 from quantkit.data.coco import load_dataset
-from quantkit.data.crops import crops
+from quantkit.data.preprocess import crops
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 

@@ -1,66 +1,87 @@
 """The table of all backends: AP, the drop against the baseline, time and size."""
 
+from collections.abc import Callable
+from typing import Final
+
+from rich import box
 from rich.table import Table
 
 from quantkit.evaluation.comparison import Comparison, Row
 
+WIDEST: Final = 100
+"""Columns of a terminal that shows the whole table."""
 
-def evaluation_table(comparison: Comparison) -> Table:
+_NARROW: Final = 84
+_OPTIONAL: Final = ("AR50", "OKS", "MB")
+
+
+def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Table:
     """Draw the rows of an evaluation for a terminal.
 
     Args:
         comparison: The rows, with the baseline that their drops are measured against.
+        width: Columns of the terminal; a narrow one does not show all figures.
     """
     title = f"{comparison.model}: {comparison.instances} persons of {comparison.dataset}"
-    table = Table(title=title, caption=_caption(comparison), title_justify="left")
-    table.add_column("backend", no_wrap=True)
-    for name in ("AP", "drop", "AP50", "AP75", "AR", "AR50", "OKS", "ms", "MB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("drop, 95 %", justify="center", no_wrap=True)
+    table = Table(
+        title=title,
+        caption=_caption(comparison),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    shown = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
+    for name in shown:
+        justify = "left" if name == "backend" else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     for row in comparison.rows:
-        if row.status == "ok":
-            table.add_row(*_figures(row, is_baseline=row.backend == comparison.baseline))
-        else:
-            table.add_row(row.backend, row.status, *[""] * 9, style="dim")
+        is_baseline = row.backend == comparison.baseline
+        cells = [cell(row, is_baseline) for cell in shown.values()]
+        table.add_row(*cells, style=None if row.status == "ok" else "dim")
     return table
 
 
 def reasons(comparison: Comparison) -> list[str]:
     """List why backends have no figures, a line each."""
-    return [f"{row.backend}: {row.reason}" for row in comparison.rows if row.status != "ok"]
-
-
-def _figures(row: Row, *, is_baseline: bool) -> list[str]:
-    return [
-        f"{row.backend} (baseline)" if is_baseline else row.backend,
-        _ap(row.ap),
-        "" if is_baseline else _drop(row.ap_drop),
-        *(_ap(value) for value in (row.ap50, row.ap75, row.ar, row.ar50)),
-        "" if is_baseline else _ap(row.oks_vs_baseline),
-        _number(row.ms_per_instance, 2),
-        _number(row.size_mb, 2),
-        "" if row.ap_drop_ci is None or is_baseline else _interval(row.ap_drop_ci),
-    ]
+    return [f"{row.backend} is {row.status}: {row.reason}" for row in comparison.failed()]
 
 
 def _caption(comparison: Comparison) -> str:
     return (
-        f"drop: AP lost against {comparison.baseline}. OKS: mean agreement of the keypoints with"
-        " the baseline's. ms: median of single runs."
+        f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. OKS: mean"
+        " similarity of the keypoints to the baseline's. ms: median of single runs."
     )
 
 
-def _ap(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
-def _drop(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.4f}"
+def _drop(row: Row, is_baseline: bool) -> str:
+    if is_baseline:
+        return "baseline"
+    return "" if row.ap_drop is None else f"{row.ap_drop:+.4f}"
 
 
-def _interval(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:+.4f} .. {interval[1]:+.4f}"
+def _interval(row: Row, is_baseline: bool) -> str:
+    if row.status != "ok":
+        return row.status
+    if row.ap_drop_ci is None or is_baseline:
+        return ""
+    return f"{row.ap_drop_ci[0]:+.4f} .. {row.ap_drop_ci[1]:+.4f}"
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+_COLUMNS: Final[dict[str, Callable[[Row, bool], str]]] = {
+    "backend": lambda row, _: row.backend,
+    "AP": lambda row, _: _figure(row.ap),
+    "drop": _drop,
+    "95 % interval": _interval,
+    "AP50": lambda row, _: _figure(row.ap50),
+    "AP75": lambda row, _: _figure(row.ap75),
+    "AR": lambda row, _: _figure(row.ar),
+    "AR50": lambda row, _: _figure(row.ar50),
+    "OKS": lambda row, is_baseline: "" if is_baseline else _figure(row.oks_vs_baseline),
+    "ms": lambda row, _: "" if row.ms_per_instance is None else f"{row.ms_per_instance:.2f}",
+    "MB": lambda row, _: "" if row.size_mb is None else f"{row.size_mb:.2f}",
+}

@@ -1,5 +1,6 @@
 """The ranking of the layers, worst first."""
 
+from rich import box
 from rich.table import Table
 
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
@@ -14,7 +15,14 @@ def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Ta
     """
     shown = report.layers[:worst]
     title = f"{report.model}: {len(shown)} of {len(report.layers)} layers, worst first"
-    table = Table(title=title, caption=_caption(report), title_justify="left")
+    table = Table(
+        title=title,
+        caption=_caption(report),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("#", justify="right")
     table.add_column("layer", overflow="fold")
     table.add_column("type")
@@ -43,6 +51,6 @@ def _caption(report: SensitivityReport) -> str:
     whole = report.all_int8_sqnr_db
     all_layers = "not finite" if whole is None else f"{whole:.1f} dB"
     return (
-        f"SQNR of the network's output with this layer alone in int8, {report.crops} crops of"
+        f"SQNR: the network's output with this layer alone in int8, on {report.crops} crops of"
         f" {report.calibration_set}, table {report.table}. All layers in int8: {all_layers}."
     )

@@ -45,7 +45,7 @@ class _Child(Generic[Task]):
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(task)
 
-    def answer(self) -> Any:  # noqa: ANN401 - whatever the session returns
+    def answer(self) -> Any:
         try:
             return self.connection.recv()
         except (EOFError, ConnectionResetError):

@@ -1,6 +1,7 @@
 """One layer in int8 at a time, on the real ncnn runtime, judged by the network's own outputs."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,15 @@ def open_sweep(files: NcnnFiles, table: CalibrationTable, crops: Crops) -> Calla
         return sqnr_db(reference, run_crops(quantized, files, crops))
 
     return measure
+
+
+def forward_seconds(network: Network, sweep: LayerSweep) -> float:
+    """Time one fp32 forward, to say what a sweep will cost."""
+    files, crop = sweep.files, sweep.crops[0]
+    run_crops(network, files, [crop])
+    start = time.perf_counter()
+    run_crops(network, files, [crop])
+    return time.perf_counter() - start
 
 
 def run_crops(network: Network, files: NcnnFiles, crops: Crops) -> list[Outputs]:

@@ -1,0 +1,131 @@
+"""The rows of all backends, each with what it loses against the baseline."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from quantkit.errors import InputError
+from quantkit.evaluation.coco_ap import CocoFigures
+from quantkit.storage import json_text, read_json
+
+SCHEMA = 1
+
+Status = Literal["ok", "unavailable", "crashed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one backend makes of a data set. Figures are None unless the status is `ok`.
+
+    Attributes:
+        backend: Name of the backend.
+        precision: Arithmetic of the network: fp32, fp16 or int8.
+        status: Whether it ran.
+        reason: Why it did not.
+        ap: Average precision; with the nine figures after it, COCO's ten.
+        ap_drop: AP of the baseline less this AP.
+        ap_drop_ci: 95 % interval of the drop, from the same images for both.
+        oks_vs_baseline: Mean similarity of the keypoints to the baseline's.
+        ms_per_instance: Median time of a single run.
+        size_mb: Size of the model's files in MB (10^6 bytes).
+        description: Package, version and the options that change the figures.
+    """
+
+    backend: str
+    precision: str
+    status: Status = "ok"
+    reason: str | None = None
+    ap: float | None = None
+    ap_drop: float | None = None
+    ap_drop_ci: tuple[float, float] | None = None
+    ap50: float | None = None
+    ap75: float | None = None
+    ap_m: float | None = None
+    ap_l: float | None = None
+    ar: float | None = None
+    ar50: float | None = None
+    ar75: float | None = None
+    ar_m: float | None = None
+    ar_l: float | None = None
+    oks_vs_baseline: float | None = None
+    ms_per_instance: float | None = None
+    size_mb: float | None = None
+    description: str | None = None
+
+    def with_figures(self, figures: CocoFigures) -> Self:
+        """Fill in COCO's ten figures."""
+        return replace(self, **asdict(figures))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An evaluation of several backends.
+
+    Attributes:
+        model: Name of the model.
+        dataset: Name of the annotation file.
+        instances: Number of persons.
+        baseline: The backend that drops are measured against; None where none ran.
+        table: Name of the calibration table of the int8 rows; None where there are none.
+        versions: Package to version.
+        rows: One entry a backend.
+    """
+
+    model: str
+    dataset: str
+    instances: int
+    baseline: str | None
+    table: str | None
+    versions: Mapping[str, str]
+    rows: tuple[Row, ...]
+
+    def row(self, backend: str) -> Row:
+        """Find the row of a backend."""
+        return next(row for row in self.rows if row.backend == backend)
+
+    def failed(self) -> tuple[Row, ...]:
+        """List the rows without figures."""
+        return tuple(row for row in self.rows if row.status != "ok")
+
+    def over(self, bound: float) -> tuple[Row, ...]:
+        """List the rows that lose more AP than a bound."""
+        return tuple(row for row in self.rows if row.ap_drop is not None and row.ap_drop > bound)
+
+    def to_json(self) -> dict[str, Any]:
+        """Make the JSON object of `quantkit eval --json`."""
+        rows = [asdict(row) for row in self.rows]
+        for row in rows:
+            row["ap_drop_ci"] = row["ap_drop_ci"] and list(row["ap_drop_ci"])
+        return {"schema": SCHEMA, **asdict(self), "versions": dict(self.versions), "rows": rows}
+
+    def text(self) -> str:
+        """Write the file's content."""
+        return json_text(self.to_json())
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read an evaluation back.
+
+    Raises:
+        InputError: The file is missing or is not such an evaluation.
+    """
+    value = read_json(path)
+    try:
+        if value.pop("schema") != SCHEMA:
+            message = f"has another schema than {SCHEMA}: run the evaluation again"
+            raise InputError(message, path=path)
+        names = {field.name for field in fields(Row)}
+        rows = tuple(
+            Row(
+                **{
+                    key: tuple(item) if isinstance(item, list) else item
+                    for key, item in row.items()
+                    if key in names
+                }
+            )
+            for row in value.pop("rows")
+        )
+        return Comparison(**value, rows=rows)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"is not an evaluation: {error!r}", path=path) from error

@@ -1,0 +1,263 @@
+"""The calibration step: crops, statistics, table, int8 model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.calibration.calibrate import calibrate
+from quantkit.calibration.methods import METHODS, method_named
+from quantkit.calibration.provenance import (
+    Provenance,
+    package_versions,
+    provenance,
+    read_provenance,
+    write_table,
+)
+from quantkit.calibration.statistics import ActivationStatistics, collect
+from quantkit.data.coco import Person
+from quantkit.data.preprocess import crops
+from quantkit.errors import InputError
+from quantkit.model.eligibility import int8_layers
+from quantkit.model.network import Network, read_network
+from quantkit.model.source import NcnnFiles
+from quantkit.progress import Feedback
+from quantkit.project.choosing import choose_set, open_set
+from quantkit.project.config import Project
+from quantkit.project.exporting import export_model
+from quantkit.project.quantizing import write_int8
+from quantkit.selection import DEFAULT_COUNT
+from quantkit.selection.manifest import CalibrationSet
+from quantkit.selection.resolve import resolve
+from quantkit.storage import json_value, sha256_file
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """What a calibration is asked to do.
+
+    Attributes:
+        method: How thresholds are chosen.
+        calib_set: Name of a manifest to use; by default a set is chosen.
+        select: How crops are chosen.
+        count: How many.
+        seed: Seed of the choice.
+        name: Name of the table; by default the method's.
+        keep_hazards: Also quantize the layers that the runtime gets wrong.
+    """
+
+    method: str = "kl"
+    calib_set: str | None = None
+    select: str = "random"
+    count: int = DEFAULT_COUNT
+    seed: int = 0
+    name: str | None = None
+    keep_hazards: bool = False
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A calibrated model on disk.
+
+    Attributes:
+        table: The calibration table.
+        calibration_set: Name of the set that it was made from.
+        fp32: The fp32 network.
+        int8: The int8 network.
+        layers: How many layers are int8.
+        left_out: Layer to the reason why it stays in fp32.
+        notes: Layer to what was handled in it.
+    """
+
+    table: Path
+    calibration_set: str
+    fp32: NcnnFiles
+    int8: NcnnFiles
+    layers: int
+    left_out: Mapping[str, str]
+    notes: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Make the JSON object of `quantkit calibrate --json`."""
+        return {
+            "schema": 1,
+            "table": str(self.table),
+            "calibration_set": self.calibration_set,
+            "param": str(self.int8.param),
+            "bin": str(self.int8.bin),
+            "int8_layers": self.layers,
+            "left_out": dict(self.left_out),
+            "notes": dict(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """Say what was written, a line each."""
+        return [
+            f"table       {self.table}",
+            f"int8 model  {self.int8.param}",
+            f"            {self.int8.bin}",
+            f"{self.layers} layers in int8, {len(self.left_out)} left in fp32",
+            *(f"  {name}: {reason}" for name, reason in self.left_out.items()),
+            *(f"  {name}: {note}" for name, note in self.notes.items()),
+        ]
+
+
+def calibrate_model(
+    project: Project,
+    request: CalibrationRequest,
+    *,
+    threads: int = 2,
+    feedback: Feedback,
+    overwrite: bool = False,
+) -> Calibrated:
+    """Choose crops, collect statistics, write the table and the int8 model.
+
+    A table whose model, calibration set, method and versions are unchanged is reused.
+
+    Args:
+        project: The project.
+        request: What to do.
+        threads: Worker threads.
+        feedback: Told how it goes and what is reused.
+        overwrite: Replace a table or a manifest that has other content.
+
+    Raises:
+        InputError: The model or the data cannot be used, or an output has other content.
+        Unavailable: A package that the export needs is not installed.
+    """
+    method_named(request.method)
+    fp32 = export_model(project, feedback).ncnn
+    network = read_network(fp32)
+    chosen = _calibration_set(project, request, feedback, overwrite=overwrite)
+    table = table_path(project, request.name or request.method)
+    wanted = _origin(project, request, chosen)
+    if _is_unchanged(table, network, wanted):
+        feedback.note(f"nothing changed, table reused: {table.relative_to(project.root)}")
+    else:
+        statistics = _collect(project, network, fp32, chosen, threads, feedback)
+        found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
+        origin = provenance(found, network, statistics, **wanted)
+        write_table(table, found, origin, overwrite=overwrite)
+    return ready_table(project, table.stem, threads=threads, feedback=feedback)
+
+
+def ready_table(project: Project, name: str, *, threads: int = 2, feedback: Feedback) -> Calibrated:
+    """Open a table of the project with its int8 model; a method's table that is absent is made.
+
+    Raises:
+        InputError: There is no such table, or it was made for another model.
+    """
+    table = table_path(project, name)
+    if not table.is_file() and name in METHODS:
+        request = CalibrationRequest(method=name)
+        return calibrate_model(project, request, threads=threads, feedback=feedback)
+    fp32 = export_model(project, feedback).ncnn
+    network = read_network(fp32)
+    origin = _matching_origin(table, network)
+    written = write_int8(project, network, fp32, table)
+    return Calibrated(
+        table=table,
+        calibration_set=origin.calibration_set,
+        fp32=fp32,
+        int8=written.files,
+        layers=len(written.layers),
+        left_out=origin.left_out,
+        notes=origin.notes,
+    )
+
+
+def calibrated_model(
+    project: Project, table: str, *, threads: int, feedback: Feedback
+) -> NcnnFiles:
+    """Find the int8 network of a table; see `ready_table`."""
+    return ready_table(project, table, threads=threads, feedback=feedback).int8
+
+
+def table_path(project: Project, name: str) -> Path:
+    """Say where a table of the project lies."""
+    return project.tables_dir / f"{name}.table"
+
+
+def _calibration_set(
+    project: Project, request: CalibrationRequest, feedback: Feedback, *, overwrite: bool
+) -> CalibrationSet:
+    if request.calib_set is not None:
+        return open_set(project, request.calib_set)
+    return choose_set(
+        project,
+        method=request.select,
+        count=request.count,
+        seed=request.seed,
+        name=None,
+        feedback=feedback,
+        overwrite=overwrite,
+    )
+
+
+def _origin(
+    project: Project, request: CalibrationRequest, chosen: CalibrationSet
+) -> dict[str, Any]:
+    return {
+        "method": request.method,
+        "keep_hazards": request.keep_hazards,
+        "preprocess": json_value(asdict(project.input)),
+        "calibration_set": chosen.name,
+        "calibration_set_sha256": chosen.sha256,
+    }
+
+
+def _is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> bool:
+    if not (table.is_file() and table.with_suffix(".json").is_file()):
+        return False
+    origin = read_provenance(table.with_suffix(".json"))
+    same = all(getattr(origin, name) == value for name, value in wanted.items())
+    return (
+        same
+        and origin.model_sha256 == network.sha256
+        and origin.versions == package_versions()
+        and origin.table_sha256 == sha256_file(table)
+    )
+
+
+def _matching_origin(table: Path, network: Network) -> Provenance:
+    if not table.is_file():
+        names = ", ".join(METHODS)
+        message = f"there is no such table; the ones that are made on demand are {names}"
+        raise InputError(message, path=table)
+    origin = read_provenance(table.with_suffix(".json"))
+    if origin.table_sha256 != sha256_file(table):
+        message = f"is not the table that {table.stem}.json describes; calibrate again, or use"
+        raise InputError(f"{message} 'quantkit quantize' for a table of your own", path=table)
+    if origin.model_sha256 != network.sha256:
+        message = "was made for another model; calibrate again with --overwrite or a new --name"
+        raise InputError(message, path=table)
+    return origin
+
+
+def _collect(
+    project: Project,
+    network: Network,
+    fp32: NcnnFiles,
+    chosen: CalibrationSet,
+    threads: int,
+    feedback: Feedback,
+) -> ActivationStatistics:
+    persons = resolve(chosen, project.calibration.images)
+    feedback.note(f"calibration: two passes over {len(persons)} crops")
+    return collect(
+        network,
+        fp32.input,
+        lambda: _tensors(persons, project),
+        [layer.name for layer in int8_layers(network)],
+        feedback.progress,
+        threads,
+        total=len(persons),
+        describe=lambda index: f"{persons[index].file_name} ({persons[index].annotation_id})",
+    )
+
+
+def _tensors(persons: Sequence[Person], project: Project) -> Iterator[NDArray[np.float32]]:
+    return (crop.tensor for crop in crops(persons, project.input))

@@ -1,0 +1,82 @@
+"""The quantization step: the int8 model of a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantkit.calibration.table import read_table
+from quantkit.model.eligibility import quantized_layers
+from quantkit.model.network import Network, read_network, write_network
+from quantkit.model.source import NcnnFiles
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+from quantkit.project.exporting import export_model
+from quantkit.quantization.int8 import quantize
+
+
+@dataclass(frozen=True)
+class WrittenInt8:
+    """An int8 network on disk.
+
+    Attributes:
+        files: Its .param and .bin.
+        layers: The layers that run in int8.
+    """
+
+    files: NcnnFiles
+    layers: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Make the JSON object of `quantkit quantize --json`."""
+        return {
+            "schema": 1,
+            "param": str(self.files.param),
+            "bin": str(self.files.bin),
+            "int8_layers": list(self.layers),
+        }
+
+    def lines(self) -> list[str]:
+        """Say what was written, a line each."""
+        return [
+            f"int8 model  {self.files.param}",
+            f"            {self.files.bin}",
+            f"{len(self.layers)} layers in int8",
+        ]
+
+
+def quantize_model(project: Project, table: Path, feedback: Feedback) -> WrittenInt8:
+    """Write the int8 model of any table that fits the project's model.
+
+    Args:
+        project: The project.
+        table: A calibration table; ncnn2table's own included.
+        feedback: Told how the export goes, if there is one.
+
+    Raises:
+        InputError: The table is wrong or does not fit; line and layer are named.
+    """
+    fp32 = export_model(project, feedback).ncnn
+    return write_int8(project, read_network(fp32), fp32, table)
+
+
+def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path) -> WrittenInt8:
+    """Write the int8 model of a table into the project's work folder, where it may be replaced.
+
+    Args:
+        project: The project.
+        network: The fp32 network.
+        fp32: Its files.
+        table: The calibration table.
+
+    Raises:
+        InputError: The table does not fit the network, or the files cannot be written.
+    """
+    int8 = quantize(network, read_table(table))
+    files = NcnnFiles(
+        param=project.work_dir / f"{table.stem}-int8.param",
+        bin=project.work_dir / f"{table.stem}-int8.bin",
+        input=fp32.input,
+        outputs=fp32.outputs,
+    )
+    write_network(int8, files.param, files.bin, overwrite=True)
+    return WrittenInt8(files, quantized_layers(int8))

@@ -1,0 +1,102 @@
+"""The sensitivity step: layers ranked on crops of the calibration set."""
+
+from importlib.metadata import version
+
+from quantkit.calibration.table import read_table
+from quantkit.data.preprocess import crops as crop_stream
+from quantkit.model.macs import macs, total_macs
+from quantkit.model.network import Network, read_network
+from quantkit.model.shapes import blob_shapes
+from quantkit.progress import Feedback
+from quantkit.project.calibrating import ready_table
+from quantkit.project.choosing import open_set
+from quantkit.project.config import Project
+from quantkit.selection.resolve import resolve
+from quantkit.sensitivity.ranking import (
+    ALL_LAYERS,
+    LayerSweep,
+    Measurement,
+    forward_seconds,
+    sweep_layers,
+)
+from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
+from quantkit.storage import sha256_bytes, write_atomically
+
+
+def rank_layers(
+    project: Project,
+    *,
+    table: str = "kl",
+    crops: int = 16,
+    workers: int = 2,
+    feedback: Feedback,
+) -> SensitivityReport:
+    """Put one layer at a time in int8 and rank the layers by the SQNR of the network's output.
+
+    Every finished layer is kept, so that a stopped run goes on where it was. It is judged on crops
+    of the calibration set, never on evaluation data.
+
+    Args:
+        project: The project.
+        table: Name of the calibration table; it is made if it is a method's name.
+        crops: How many crops of the calibration set.
+        workers: Child processes.
+        feedback: Told what it will cost, and how it goes.
+
+    Raises:
+        InputError: The model, the table or the data cannot be used.
+    """
+    calibrated = ready_table(project, table, threads=workers, feedback=feedback)
+    network = read_network(calibrated.fp32)
+    scales = read_table(calibrated.table)
+    chosen = open_set(project, calibrated.calibration_set)
+    persons = resolve(chosen, project.calibration.images)
+    spread = persons[:: max(1, len(persons) // crops)][:crops]
+    samples = [crop.tensor for crop in crop_stream(spread, project.input)]
+    sweep = LayerSweep(calibrated.fp32, scales, samples)
+    versions = {name: version(name) for name in ("quantkit", "ncnn")}
+    runs = (len(scales.layers) + 1) * len(samples)
+    seconds = runs * forward_seconds(network, sweep) / workers
+    feedback.note(
+        f"sensitivity: {len(scales.layers)} layers x {len(samples)} crops, about {seconds:.0f} s"
+    )
+    measured = sweep_layers(
+        sweep,
+        sweep.key(network.sha256, versions),
+        project.work_dir / "sensitivity.jsonl",
+        workers=workers,
+        progress=feedback.progress,
+    )
+    report = SensitivityReport(
+        model=project.name,
+        model_sha256=network.sha256,
+        table=table,
+        table_sha256=sha256_bytes(scales.text().encode()),
+        calibration_set=chosen.name,
+        crops=len(samples),
+        all_int8_sqnr_db=measured.pop(ALL_LAYERS)["sqnr_db"],
+        layers=_ranked(measured, network, project),
+        left_out=tuple(calibrated.left_out),
+    )
+    write_atomically(project.work_dir / "sensitivity.json", report.text())
+    return report
+
+
+def _ranked(
+    measured: dict[str, Measurement], network: Network, project: Project
+) -> tuple[LayerSensitivity, ...]:
+    width, height = project.input.size
+    inputs = [layer for layer in network.param.layers if layer.type == "Input"]
+    shapes = blob_shapes(network.param, {inputs[0].tops[0]: (3, height, width)})
+    total = total_macs(network.param.layers, shapes)
+    layers = [
+        LayerSensitivity(
+            name=name,
+            type=network.param.layer(name).type,
+            macs_share=round(macs(network.param.layer(name), shapes) / total, 6),
+            sqnr_db=found["sqnr_db"],
+            died=found["died"],
+        )
+        for name, found in measured.items()
+    ]
+    return tuple(sorted(layers, key=lambda layer: layer.rank_key))
