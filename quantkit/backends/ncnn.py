@@ -33,7 +33,13 @@ class NcnnSession:
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Run one input of shape (channels, height, width)."""
-        return self._net.run(tensor)
+        outputs = self._net.run(tensor)
+        return tuple(_without_batch(output) for output in outputs) if len(outputs) > 1 else outputs
+
+
+def _without_batch(output: Tensor) -> Tensor:
+    """Drop the batch axis that pnnx leaves to SimCC's two vectors, and to nothing else."""
+    return output[0] if output.ndim == 3 and output.shape[0] == 1 else output
 
 
 def _input_shape(files: NcnnFiles) -> Shape:

@@ -23,6 +23,8 @@ def repair(model: Any) -> tuple[str, ...]:
     for value in listed:
         graph.input.remove(value)
     if listed:
+        # Before this version of the format a weight had to be an input.
+        model.ir_version = max(model.ir_version, 4)
         notes.append(f"{len(listed)} weights are no longer inputs")
     mended = [node for node in graph.node if _is_wrongly_spatial(node, weights)]
     for node in mended:

@@ -1,12 +1,12 @@
 """MMPose configs: found by their name or their path, checked, then loaded by mmengine."""
 
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
-from quantkit.errors import InputError
+from quantkit.errors import InputError, Unavailable
 from quantkit.model.mmlab.config_guard import check_config_file, check_imports, check_types
-from quantkit.model.mmlab.shims import import_mmpose, quiet
+from quantkit.model.mmlab.shims import quiet
 from quantkit.optional import require
 
 _NESTING = 32
@@ -36,7 +36,7 @@ def find_config(config: str) -> Path:
 
 
 def load_config(config: str) -> Any:
-    """Load a config and import the modules that it asks for.
+    """Load a config, without the modules that it asks for.
 
     Args:
         config: A path to a .py file, or the name of a config that MMPose ships.
@@ -49,7 +49,6 @@ def load_config(config: str) -> Any:
         Unavailable: MMPose is not installed.
     """
     path = find_config(config)
-    import_mmpose()
     _check_chain(path, ())
     engine = require("mmengine.config", extra="mmpose", purpose="An mmpose config")
     try:
@@ -69,25 +68,60 @@ def load_config(config: str) -> Any:
         message = "has no 'model'"
         raise InputError(message, path=path)
     check_types(model.to_dict(), str(path))
-    _import_modules(loaded, path)
+    check_imports(_wanted(loaded), str(path))
     return loaded
 
 
-def _check_chain(path: Path, above: tuple[Path, ...]) -> None:
+def import_custom_modules(loaded: Any, config: str) -> None:
+    """Import the modules that a config asks for in `custom_imports`, so that they register.
+
+    Args:
+        loaded: What `load_config` returned.
+        config: The config, for the message.
+
+    Raises:
+        InputError: A module is not allowed, or cannot be imported.
+    """
+    for module in check_imports(_wanted(loaded), config):
+        try:
+            with quiet():
+                importlib.import_module(module)
+        except ImportError as error:
+            message = f"custom_imports names '{module}', which cannot be imported: {error}"
+            raise InputError(message, path=config) from error
+
+
+def config_files(config: str) -> tuple[Path, ...]:
+    """List the files that a config is made of, its `_base_` included, without running any.
+
+    Args:
+        config: A path to a .py file, or the name of a config that MMPose ships. Files of MMPose's
+            own are named once, and stand for the installed version.
+
+    Raises:
+        InputError: There is no such config, or it holds code.
+        Unavailable: MMPose is not installed.
+    """
+    return tuple(_check_chain(find_config(config), ()))
+
+
+def _check_chain(path: Path, above: tuple[Path, ...]) -> list[Path]:
     # What lies in the installed package is code that is run anyway.
     if _is_shipped(path):
-        return
+        return [path]
     if len(above) > _NESTING or path.resolve() in above:
         message = "its _base_ files form a cycle"
         raise InputError(message, path=path)
     if not path.is_file():
         message = f"does not exist, but is a _base_ of {above[-1].name}"
         raise InputError(message, path=path)
+    files = [path]
     for base in check_config_file(path):
         if not base.endswith(".py"):
             message = f"_base_ must name .py files, got '{base}'"
             raise InputError(message, path=path)
-        _check_chain(_base_file(base, path), (*above, path.resolve()))
+        files += _check_chain(_base_file(base, path), (*above, path.resolve()))
+    return files
 
 
 def _base_file(base: str, path: Path) -> Path:
@@ -100,24 +134,18 @@ def _base_file(base: str, path: Path) -> Path:
     return _shipped_folder() / inside
 
 
-def _import_modules(loaded: Any, path: Path) -> None:
+def _wanted(loaded: Any) -> Any:
     wanted = loaded.get("custom_imports")
-    if wanted is None:
-        return
-    modules = wanted.get("imports", ()) if hasattr(wanted, "get") else wanted
-    for module in check_imports(modules, str(path)):
-        try:
-            with quiet():
-                importlib.import_module(module)
-        except ImportError as error:
-            message = f"custom_imports names '{module}', which cannot be imported: {error}"
-            raise InputError(message, path=path) from error
+    return wanted.get("imports", ()) if hasattr(wanted, "get") else wanted or ()
 
 
 def _shipped_folder() -> Path:
-    mmpose = import_mmpose()
-    assert mmpose.__file__ is not None
-    return Path(mmpose.__file__).parent / ".mim" / "configs"
+    # Found, not imported: importing MMPose takes seconds.
+    found = importlib.util.find_spec("mmpose")
+    if found is None or found.origin is None:
+        message = "An mmpose config needs 'mmpose': pip install 'quantkit[mmpose]'"
+        raise Unavailable(message)
+    return Path(found.origin).parent / ".mim" / "configs"
 
 
 def _is_shipped(path: Path) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 from quantkit.errors import InputError
 from quantkit.model.mmlab.checkpoint import load_state_dict
-from quantkit.model.mmlab.config import load_config
+from quantkit.model.mmlab.config import import_custom_modules, load_config
 from quantkit.model.mmlab.shims import import_mmpose, quiet
 from quantkit.model.source import MMPoseSource
 from quantkit.optional import require
@@ -27,6 +27,7 @@ def build_pose_model(source: MMPoseSource) -> Any:
     """
     import_mmpose()
     config = load_config(source.config)
+    import_custom_modules(config, source.config)
     registry = require("mmpose.registry", extra="mmpose", purpose="An mmpose model")
     engine = require("mmengine.registry", extra="mmpose", purpose="An mmpose model")
     models = require("mmengine.model", extra="mmpose", purpose="An mmpose model")

@@ -1,0 +1,173 @@
+"""The export: MMPose -> ONNX -> simplified ONNX -> ncnn, each compared with the one before it."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.backends.artifact import Artifact
+from quantkit.backends.export_key import export_key
+from quantkit.backends.export_report import (
+    ONNX,
+    ExportReport,
+    ExportStep,
+    reusable_report,
+    write_report,
+)
+from quantkit.backends.names import BackendName
+from quantkit.backends.process import open_runner
+from quantkit.errors import InputError
+from quantkit.model.export.compare import Outputs, check_difference, compare
+from quantkit.model.export.native import NativeRun
+from quantkit.model.export.simplify import repaired_onnx, simplify_onnx
+from quantkit.model.export.to_ncnn import converter, onnx_to_ncnn
+from quantkit.model.export.to_onnx import exporter, mmpose_to_onnx
+from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
+from quantkit.progress import Feedback
+from quantkit.storage import sha256_file
+
+BOUND: Final = 1e-3
+"""Largest difference, as a share of an output's range, that counts as rounding."""
+
+_SILENT: Final = Feedback()
+
+
+def export(
+    source: MMPoseSource | OnnxFile | NcnnFiles,
+    samples: Sequence[NDArray[np.float32]],
+    work_dir: Path,
+    *,
+    bound: float = BOUND,
+    threads: int = 2,
+    feedback: Feedback = _SILENT,
+) -> ExportReport:
+    """Convert a network to ncnn, or reuse what an unchanged network became before.
+
+    Args:
+        source: The network; ONNX enters at the simplification, ncnn passes through.
+        samples: Normalised crops (3, height, width) on which every step is compared.
+        work_dir: Where `model.onnx`, `model.param`, `model.bin` and `export.json` go.
+        bound: Largest difference that a step may make, as a share of an output's range.
+        threads: Threads of the backends that run the comparison.
+        feedback: Told each step.
+
+    Raises:
+        InputError: The network cannot be converted, or there is no crop to compare it on.
+        GateFailed: A step moves the outputs by more than the bound.
+        Unavailable: A package that the conversion needs is not installed.
+        BackendDied: A conversion or a backend crashed or hung.
+    """
+    if not samples:
+        message = "an export needs at least one crop to compare its steps on"
+        raise InputError(message)
+    key = export_key(source, samples)
+    if isinstance(source, NcnnFiles):
+        return ExportReport(steps=(), onnx=None, ncnn=source, hashes={}, key=key)
+    earlier = reusable_report(work_dir, key)
+    if earlier is not None:
+        feedback.note(f"export: reused from {work_dir} (its inputs are unchanged)")
+        return earlier
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot be made ({error.strerror})"
+        raise InputError(message, path=work_dir) from error
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=work_dir) as folder:
+        chain = _Chain(Path(folder), samples, bound, threads, feedback)
+        report = _moved(chain.run(source, key), work_dir)
+    write_report(report, work_dir)
+    return report
+
+
+@dataclass
+class _Chain:
+    """The steps of one export, and the outputs of the newest form of the network."""
+
+    folder: Path
+    samples: Sequence[NDArray[np.float32]]
+    bound: float
+    threads: int
+    feedback: Feedback
+    steps: list[ExportStep] = field(default_factory=list)
+    outputs: list[Outputs] = field(default_factory=list)
+
+    def run(self, source: MMPoseSource | OnnxFile, key: str) -> ExportReport:
+        total = 3 if isinstance(source, MMPoseSource) else 2
+        tool = converter()
+        shape = self.samples[0].shape
+        if isinstance(source, MMPoseSource):
+            raw = self._from_mmpose(source, total)
+        else:
+            raw = repaired_onnx(source, self.folder / "raw.onnx")
+            self.outputs = self._outputs("onnxruntime", raw)
+        onnx, notes, used = simplify_onnx(raw, self.folder / ONNX, shape)
+        name = f"onnxsim {version('onnxsim')}"
+        self._finish("onnx -> simplified onnx", name, "onnxruntime", onnx, used, total, notes)
+        raw.path.unlink()
+        ncnn, used = onnx_to_ncnn(onnx, self.folder, shape)
+        self._finish("simplified onnx -> ncnn", tool, "ncnn", ncnn, used, total)
+        made = (onnx.path, ncnn.param, ncnn.bin)
+        return ExportReport(
+            steps=tuple(self.steps),
+            onnx=onnx,
+            ncnn=ncnn,
+            hashes={path.name: sha256_file(path) for path in made},
+            key=key,
+        )
+
+    def _from_mmpose(self, source: MMPoseSource, total: int) -> OnnxFile:
+        self.outputs = self._outputs("pytorch", source)
+        raw, used = mmpose_to_onnx(source, self.folder / "raw.onnx")
+        self._finish("mmpose -> onnx", exporter(), "onnxruntime", raw, used, total)
+        return raw
+
+    def _finish(
+        self,
+        name: str,
+        tool: str,
+        backend: BackendName,
+        artifact: OnnxFile | NcnnFiles,
+        used: NativeRun,
+        total: int,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        outputs = self._outputs(backend, artifact)
+        difference = compare(self.outputs, outputs)
+        check_difference(name, difference, self.bound)
+        step = ExportStep(
+            name=name,
+            tool=tool,
+            notes=notes,
+            seconds=round(used.seconds, 3),
+            peak_mb=round(used.peak_mb, 1),
+            size_mb=_size_mb(artifact),
+            difference=difference,
+        )
+        self.outputs = outputs
+        self.steps.append(step)
+        self.feedback.progress("export", len(self.steps), total)
+
+    def _outputs(self, backend: BackendName, artifact: Artifact) -> list[Outputs]:
+        with open_runner(backend, artifact, threads=self.threads) as runner:
+            return list(runner.stream(self.samples))
+
+
+def _size_mb(artifact: OnnxFile | NcnnFiles) -> float:
+    files = (artifact.path,) if isinstance(artifact, OnnxFile) else (artifact.param, artifact.bin)
+    return round(sum(path.stat().st_size for path in files) / 1e6, 3)
+
+
+def _moved(report: ExportReport, folder: Path) -> ExportReport:
+    assert report.onnx is not None
+    onnx = replace(report.onnx, path=report.onnx.path.replace(folder / report.onnx.path.name))
+    ncnn = replace(
+        report.ncnn,
+        param=report.ncnn.param.replace(folder / report.ncnn.param.name),
+        bin=report.ncnn.bin.replace(folder / report.ncnn.bin.name),
+    )
+    return replace(report, onnx=onnx, ncnn=ncnn)
