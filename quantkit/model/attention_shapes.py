@@ -38,9 +38,12 @@ def _matmul(layer: Layer, bottoms: Shapes) -> Shapes:
     first, second = bottoms
     if len(second) > 1 and layer.int_param(0, 0):
         second = (*second[:-2], second[-1], second[-2])
-    # numpy's own rules for matmul, asked with arrays that take no memory.
-    product = np.broadcast_to(np.int8(0), first) @ np.broadcast_to(np.int8(0), second)
-    return [product.shape or (1,)]
+    if first[-1] != second[max(len(second) - 2, 0)]:
+        message = f"cannot be multiplied: {bottoms}"
+        raise ValueError(message)
+    outer = np.broadcast_shapes(first[:-2], second[:-2])
+    rows, columns = first[-2:-1], second[-1:] if len(second) > 1 else ()
+    return [(*outer, *rows, *columns) or (1,)]
 
 
 def _multi_head(layer: Layer, bottoms: Shapes) -> Shapes:

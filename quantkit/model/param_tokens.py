@@ -2,6 +2,9 @@
 
 import re
 
+WHITESPACE = " \t\r\v\f"
+"""What separates words within a line; C's idea of it, not Unicode's."""
+
 _PAIR = re.compile(r'\s*([+-]?\d+)=("[^"\n]*"|[^\s"]+)(?=\s|$)', re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
@@ -40,7 +43,7 @@ def split_parameters(text: str) -> dict[int, str]:
     """
     params: dict[int, str] = {}
     seen: set[int] = set()
-    text = text.rstrip()
+    text = text.rstrip(WHITESPACE)
     position = 0
     while position < len(text):
         pair = _PAIR.match(text, position)
