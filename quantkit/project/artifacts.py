@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from quantkit.backends.artifact import Artifact
+from quantkit.backends.export_report import ExportReport
+from quantkit.errors import Unavailable
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
-from quantkit.project.calibrating import calibrated_model
+from quantkit.project.calibrating import ready_table
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 
@@ -32,20 +34,32 @@ def backend_artifacts(
     Raises:
         InputError: The model cannot be converted or calibrated.
     """
-    return {name: _artifact(project, name, table, threads, feedback) for name in names}
+    found: dict[str, Artifact | str] = {}
+    exported = _exported(project, feedback) if set(names) - {"pytorch"} else None
+    for name in names:
+        if name == "pytorch" or exported is None:
+            source = project.source
+            found[name] = source if isinstance(source, MMPoseSource) else _nothing(project)
+        elif isinstance(exported, str):
+            found[name] = exported
+        elif name == "ncnn-int8":
+            found[name] = ready_table(
+                project, table, exported=exported, threads=threads, feedback=feedback
+            ).int8
+        else:
+            found[name] = exported.ncnn if name == "ncnn" else exported.onnx or _nothing(project)
+    return found
 
 
-def _artifact(
-    project: Project, name: str, table: str, threads: int, feedback: Feedback
-) -> Artifact | str:
-    source = project.source
-    nothing = f"the model is given as {_FORMS[type(source)]}, which this backend cannot run"
-    if name == "pytorch":
-        return source if isinstance(source, MMPoseSource) else nothing
-    if name == "ncnn-int8":
-        return calibrated_model(project, table, threads=threads, feedback=feedback)
-    exported = export_model(project, feedback)
-    return exported.ncnn if name == "ncnn" else exported.onnx or nothing
+def _exported(project: Project, feedback: Feedback) -> ExportReport | str:
+    try:
+        return export_model(project, feedback)
+    except Unavailable as error:
+        return str(error)
+
+
+def _nothing(project: Project) -> str:
+    return f"the model is given as {_FORMS[type(project.source)]}, which this backend cannot run"
 
 
 def artifact_files(artifact: Artifact) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.methods import METHODS, method_named
 from quantkit.calibration.provenance import (
@@ -109,6 +110,7 @@ def calibrate_model(
     project: Project,
     request: CalibrationRequest,
     *,
+    exported: ExportReport | None = None,
     threads: int = 2,
     feedback: Feedback,
     overwrite: bool = False,
@@ -120,6 +122,7 @@ def calibrate_model(
     Args:
         project: The project.
         request: What to do.
+        exported: The exported model, where it is at hand.
         threads: Worker threads.
         feedback: Told how it goes and what is reused.
         overwrite: Replace a table or a manifest that has other content.
@@ -129,7 +132,8 @@ def calibrate_model(
         Unavailable: A package that the export needs is not installed.
     """
     method_named(request.method)
-    fp32 = export_model(project, feedback).ncnn
+    exported = exported or export_model(project, feedback)
+    fp32 = exported.ncnn
     network = read_network(fp32)
     chosen = _calibration_set(project, request, feedback, overwrite=overwrite)
     table = table_path(project, request.name or request.method)
@@ -141,20 +145,39 @@ def calibrate_model(
         found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
         origin = provenance(found, network, statistics, **wanted)
         write_table(table, found, origin, overwrite=overwrite)
-    return ready_table(project, table.stem, threads=threads, feedback=feedback)
+    return ready_table(project, table.stem, exported=exported, feedback=feedback)
 
 
-def ready_table(project: Project, name: str, *, threads: int = 2, feedback: Feedback) -> Calibrated:
+def ready_table(
+    project: Project,
+    name: str,
+    *,
+    exported: ExportReport | None = None,
+    threads: int = 2,
+    feedback: Feedback,
+) -> Calibrated:
     """Open a table of the project with its int8 model; a method's table that is absent is made.
+
+    Args:
+        project: The project.
+        name: Name of the table.
+        exported: The exported model, where it is at hand.
+        threads: Worker threads, where the table has to be made.
+        feedback: Told how it goes.
 
     Raises:
         InputError: There is no such table, or it was made for another model.
     """
     table = table_path(project, name)
     if not table.is_file() and name in METHODS:
-        request = CalibrationRequest(method=name)
-        return calibrate_model(project, request, threads=threads, feedback=feedback)
-    fp32 = export_model(project, feedback).ncnn
+        return calibrate_model(
+            project,
+            CalibrationRequest(method=name),
+            exported=exported,
+            threads=threads,
+            feedback=feedback,
+        )
+    fp32 = (exported or export_model(project, feedback)).ncnn
     network = read_network(fp32)
     origin = _matching_origin(table, network)
     written = write_int8(project, network, fp32, table)
@@ -167,13 +190,6 @@ def ready_table(project: Project, name: str, *, threads: int = 2, feedback: Feed
         left_out=origin.left_out,
         notes=origin.notes,
     )
-
-
-def calibrated_model(
-    project: Project, table: str, *, threads: int, feedback: Feedback
-) -> NcnnFiles:
-    """Find the int8 network of a table; see `ready_table`."""
-    return ready_table(project, table, threads=threads, feedback=feedback).int8
 
 
 def table_path(project: Project, name: str) -> Path:

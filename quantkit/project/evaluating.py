@@ -125,8 +125,8 @@ def _predictions(job: _Job, runner: Runner, artifact: Artifact) -> Predictions:
         job.feedback.note(f"{runner.name}: nothing changed, predictions reused from {place}")
         return kept
 
-    def progress(_: str, done: int, total: int) -> None:
-        job.feedback.progress(f"eval {runner.name}", done, total)
+    def progress(stage: str, done: int, total: int) -> None:
+        job.feedback.progress(f"{stage} {runner.name}", done, total)
 
     predictions = predict(runner, job.val, job.project.input, job.project.head, progress)
     write_predictions(path, key, predictions)

@@ -2,7 +2,8 @@
 
 from itertools import islice
 
-from quantkit.backends.export_chain import ExportReport, export
+from quantkit.backends.export_chain import export
+from quantkit.backends.export_report import ExportReport
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import crops
 from quantkit.progress import Feedback

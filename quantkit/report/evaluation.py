@@ -33,8 +33,7 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Table:
     )
     shown = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
     for name in shown:
-        justify = "left" if name == "backend" else "right"
-        table.add_column(name, justify=justify, no_wrap=True)
+        table.add_column(name, justify="left" if name == "backend" else "right", no_wrap=True)
     for row in comparison.rows:
         is_baseline = row.backend == comparison.baseline
         cells = [cell(row, is_baseline) for cell in shown.values()]
