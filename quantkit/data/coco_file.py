@@ -110,7 +110,10 @@ def _images(entries: list[Any]) -> dict[int, ImageRecord]:
 
 def _person_category(entries: list[Any]) -> int:
     ids = {
-        _get(entry, "name", "a category"): _integer(entry, "id", "a category") for entry in entries
+        str(_get(entry, "name", f"categories[{position}]")): _integer(
+            entry, "id", f"categories[{position}]"
+        )
+        for position, entry in enumerate(entries)
     }
     if "person" in ids:
         return ids["person"]

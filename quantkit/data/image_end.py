@@ -25,7 +25,7 @@ def missing_part(data: bytes) -> str | None:
         What is missing, or None for a whole file and for any other format.
 
     Example:
-        >>> missing_part(b"\\xff\\xd8\\xff\\xe0\\x00\\x10JFIF")
+        >>> missing_part(b"\xff\xd8\xff\xe0\x00\x10JFIF")
         'no end-of-image marker'
     """
     if data.startswith(b"\xff\xd8"):
