@@ -76,6 +76,7 @@ def _entry(person: Person, sha256: str) -> Entry:
 
 
 def _relative(path: Path, root: Path | None) -> str:
-    if root is not None and path.absolute().is_relative_to(root.absolute()):
-        return path.absolute().relative_to(root.absolute()).as_posix()
+    there, base = path.resolve(), None if root is None else root.resolve()
+    if base is not None and there.is_relative_to(base):
+        return there.relative_to(base).as_posix()
     return path.name
