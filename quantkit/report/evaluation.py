@@ -29,7 +29,7 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Table:
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     shown = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
     for name in shown:
