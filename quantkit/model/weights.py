@@ -7,7 +7,7 @@ fp32. Arrays are views of the file's bytes, never copies. Facts: ncnn src/modelb
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from quantkit.model.layer_types import ARITIES
 from quantkit.model.param import Layer, Param
 from quantkit.storage import read_bytes
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]
 Storage = Literal["fp32", "fp16", "int8"]
 

@@ -1,0 +1,103 @@
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantkit.model.eligibility import hazards, int8_layers, is_depthwise, quantized_layers
+from quantkit.model.network import Network
+from quantkit.model.param import Layer, read_param
+from quantkit.model.shapes import blob_shapes
+from quantkit.model.weights import read_weights
+from quantkit.quantization import quantize
+from tests.nets import INPUT, NetBuilder, crop, small_network
+from tests.quantization.agreement import cosine, run, simple_table
+
+CHANNELS = 32
+
+
+def _hazards(network: Network) -> dict[str, str]:
+    return dict(hazards(network, blob_shapes(network.param, {INPUT: (3, 64, 48)})))
+
+
+def _network(kind: str, params: dict[int, int | str]) -> Network:
+    net = NetBuilder(np.random.default_rng(0))
+    net.conv("before", INPUT, "before", (3, CHANNELS), kernel=3, stride=2, relu=True)
+    net.add(kind, "layer", ("before",), ("out",), params)
+    return net.build()
+
+
+def test_the_layers_are_those_of_ncnn2table(golden: Path) -> None:
+    for folder in sorted(path for path in golden.iterdir() if path.is_dir()):
+        param = read_param(folder / "fp32.param")
+        network = Network(param, read_weights(param, folder / "fp32.bin"))
+        keys = [line.split()[0] for line in (folder / "kl.table").read_text().splitlines()]
+        weights = [key.removesuffix("_param_0") for key in keys if key.endswith("_param_0")]
+        assert [layer.name for layer in int8_layers(network)] == weights, folder
+
+
+def test_the_small_network_has_no_hazard() -> None:
+    network = small_network(np.random.default_rng(0))
+    assert _hazards(network) == {}
+    assert quantized_layers(network) == ()
+    assert [layer.name for layer in int8_layers(network)] == [
+        *("stem", "depthwise", "expand", "residual", "grouped", "excite", "neck", "left"),
+        *("right", "head"),
+    ]
+
+
+def test_depthwise_means_one_channel_a_group() -> None:
+    def layer(outputs: int, group: int, size: int) -> Layer:
+        params = {0: str(outputs), 1: "3", 6: str(size), 7: str(group)}
+        return Layer("ConvolutionDepthWise", "x", ("a",), ("b",), params)
+
+    assert is_depthwise(layer(16, 16, 144))
+    assert not is_depthwise(layer(16, 4, 576))
+    assert not is_depthwise(layer(16, 16, 288))
+
+
+def test_a_convolution_of_a_vector_is_a_hazard() -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    net.add("Pooling", "pool", (INPUT,), ("pooled",), {0: 1, 4: 1})
+    net.conv("gate", "pooled", "gate", (3, 8))
+    net.add("InnerProduct", "full", ("gate",), ("out",), {0: 4, 1: 1, 2: 32})
+    found = _hazards(net.build())
+    assert found.keys() == {"gate"}
+    assert "1-D blob" in found["gate"]
+
+
+@pytest.mark.parametrize(("group", "outputs", "hazard"), [(4, 16, False), (4, 32, True)])
+def test_a_grouped_convolution_is_a_hazard_where_ncnn_gets_it_wrong(
+    group: int, outputs: int, hazard: bool
+) -> None:
+    size = CHANNELS // group * outputs * 9
+    network = _network("ConvolutionDepthWise", {0: outputs, 1: 3, 4: 1, 5: 1, 6: size, 7: group})
+    assert ("layer" in _hazards(network)) == hazard
+    if hazard and platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("this hazard is one of the x86 kernels")
+    assert _agrees_in_int8(network) == (not hazard)
+
+
+@pytest.mark.parametrize("value", ["0.000000e+00", "3.000000e+00"])
+def test_a_border_that_is_not_zero_is_a_hazard(value: str) -> None:
+    size = CHANNELS * 16 * 9
+    network = _network("Convolution", {0: 16, 1: 3, 4: 1, 5: 1, 6: size, 18: value})
+    hazard = float(value) != 0
+    assert ("layer" in _hazards(network)) == hazard
+    assert _agrees_in_int8(network) == (not hazard)
+
+
+def test_weights_of_another_layer_are_a_hazard_and_not_eligible() -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    net.add("MemoryData", "weight", (), ("weight",), {0: 1, 1: 1, 2: 12})
+    net.add("Convolution", "c", (INPUT, "weight"), ("out",), {0: 4, 1: 1, 6: 12, 19: 1})
+    network = net.build()
+    assert int8_layers(network) == ()
+    assert "nothing to quantize" in _hazards(network)["c"]
+
+
+def _agrees_in_int8(network: Network) -> bool:
+    tensor = crop(np.random.default_rng(2))
+    table = simple_table(network, tensor, ("layer",))
+    int8 = quantize(network, table, store_fp16=False)
+    return cosine(run(network, tensor, "out"), run(int8, tensor, "out")) > 0.999
