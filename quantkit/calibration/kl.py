@@ -18,9 +18,9 @@ from quantkit.calibration.kl_float32 import divergence_float32
 
 LEVELS: Final = 128
 EPSILON: Final = 1e-4
-# ncnn2table sums in float32, which decides near-ties. Divergences that lie closer to the least one
-# than this are summed once more, as it does.
-_NEAR_TIE: Final = 2e-6
+# ncnn2table sums in float32, which decides near-ties. Divergences as close to the least one as its
+# roundings can reach, relative to 1 + 4 times that one, are summed once more, as it does.
+_NEAR_TIE: Final = 1e-5
 _BLOCK: Final = 120  # cuts at a time, so that the arrays stay in the processor's cache
 
 
@@ -49,7 +49,8 @@ def best_cut(histogram: NDArray[np.int64]) -> int:
     """
     share = (histogram / histogram.sum()).astype(np.float32)
     divergence = divergences(share)
-    near = np.flatnonzero(divergence <= divergence.min() + _NEAR_TIE)
+    least = divergence.min()
+    near = np.flatnonzero(divergence <= least + _NEAR_TIE * (1 + 4 * least))
     exact = [divergence_float32(share, LEVELS + int(index)) for index in near]
     return LEVELS + int(near[int(np.argmin(exact))])
 

@@ -156,6 +156,8 @@ def _not_finite(blob: str, layer: str, crop: str) -> InputError:
 
 
 def _statistics(found: _Range, histogram: NDArray[np.int64]) -> BlobStatistics:
+    if found.absmax > 0:
+        histogram[0] -= found.zeros
     return BlobStatistics(
         absmax=found.absmax,
         histogram=histogram,

@@ -152,7 +152,7 @@ def parse_table(text: str, path: Path | None = None) -> CalibrationTable:
     weights: dict[str, tuple[float, ...]] = {}
     activations: dict[str, float] = {}
     lines: dict[str, int] = {}
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
         if line.startswith("#"):
             continue
         problem = _line_problem(line, lines)
@@ -164,6 +164,9 @@ def parse_table(text: str, path: Path | None = None) -> CalibrationTable:
             weights[key.removesuffix(WEIGHT_SUFFIX)] = tuple(map(float, values))
         else:
             activations[key] = float(values[0])
+    if not lines:
+        message = "holds no scales; calibrate again, or run the network in fp32"
+        raise InputError(message, path=path or "table")
     return CalibrationTable(weights, activations, TableSource(path, lines))
 
 
