@@ -33,7 +33,7 @@ def oks(keypoints: Doubles, reference: Doubles, areas: Doubles) -> Doubles:
         1.0
         >>> there = here + np.array([3.0, 0.0])
         >>> round(float(oks(here, there, np.array([100.0]))[0]), 3)
-        0.148
+        0.138
     """
     squared = ((keypoints - reference) ** 2).sum(axis=2)
     variances = (2 * SIGMAS) ** 2

@@ -1,0 +1,33 @@
+"""Predictions that are made from labels, as good as a test wants them."""
+
+import numpy as np
+
+from quantkit.data.coco import PoseDataset
+from quantkit.evaluation.predictions import Predictions
+from tests.coco_folder import labels_of
+
+
+def predictions_near_labels(
+    dataset: PoseDataset, *, noise: float, seed: int = 0, copies: bool = False
+) -> Predictions:
+    """Labels with Gaussian noise, relative to each person's size, and random confidences.
+
+    With `copies`, every second person repeats the one before it but for a pixel.
+    """
+    generator = np.random.default_rng(seed)
+    count = len(dataset.persons)
+    areas = np.array([person.area for person in dataset.persons])
+    spread = noise * np.sqrt(areas)[:, None, None]
+    labels = labels_of(dataset)[:, :, :2]
+    keypoints = labels + generator.normal(size=(count, 17, 2)) * spread
+    if copies:
+        keypoints[1::2] = keypoints[:-1:2] + generator.normal(size=keypoints[1::2].shape) * 0.3
+    scores = generator.uniform(-0.1, 1, (count, 17)) * generator.uniform(0.3, 1, (count, 1))
+    scores[::7] = -0.5
+    return Predictions(
+        annotation_ids=np.array([one.annotation_id for one in dataset.persons]),
+        image_ids=np.array([one.image_id for one in dataset.persons]),
+        keypoints=keypoints.astype(np.float32).astype(np.float64),
+        scores=scores.astype(np.float32),
+        crop_areas=(areas * 2).astype(np.float32),
+    )

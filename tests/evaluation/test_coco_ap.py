@@ -1,0 +1,155 @@
+import json
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantkit.data.coco import PoseDataset, load_dataset
+from quantkit.evaluation.coco_ap import ScoreSpec, coco_figures
+from quantkit.evaluation.nms import Nms
+from quantkit.evaluation.predictions import Predictions
+from quantkit.evaluation.scoring import ScoreMode
+from tests.coco_folder import Document, labels_of, load_coco_folder
+from tests.evaluation.made_up import predictions_near_labels
+from tests.oracles import mmpose_or_skip
+
+
+def _coco_metric(predictions: Predictions, dataset: PoseDataset, spec: ScoreSpec) -> list[float]:
+    mmpose_or_skip()
+    from mmpose.datasets import CocoDataset
+    from mmpose.evaluation.metrics import CocoMetric
+
+    metric = CocoMetric(
+        ann_file=str(dataset.annotations),
+        score_mode=spec.score_mode,
+        keypoint_score_thr=spec.keypoint_threshold,
+        nms_mode=spec.nms,
+    )
+    metric.dataset_meta = CocoDataset(
+        ann_file=str(dataset.annotations), test_mode=True, lazy_init=True
+    ).metainfo
+    boxes = np.array([person.box for person in dataset.persons], np.float32)
+    samples = [
+        {
+            "id": int(predictions.annotation_ids[index]),
+            "img_id": int(predictions.image_ids[index]),
+            "pred_instances": {
+                "keypoints": predictions.keypoints[index : index + 1],
+                "keypoint_scores": predictions.scores[index : index + 1],
+                "bboxes": boxes[index : index + 1],
+            },
+            "gt_instances": {
+                "bbox_scores": np.ones(1, np.float32),
+                "bbox_scales": np.sqrt(predictions.crop_areas[index]).repeat(2)[None],
+            },
+        }
+        for index in range(len(predictions))
+    ]
+    metric.process([], samples)
+    return list(metric.evaluate(len(samples)).values())
+
+
+def _figures(predictions: Predictions, dataset: PoseDataset, spec: ScoreSpec) -> list[float]:
+    figures, _ = coco_figures(predictions, dataset, spec)
+    return [-1.0 if value is None else value for value in asdict(figures).values()]
+
+
+MODES = list(product(("bbox_keypoint", "bbox"), ("none", "oks_nms", "soft_oks_nms")))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("score_mode", "nms"), MODES)
+def test_figures_equal_mmposes_coco_metric(tmp_path: Path, score_mode: ScoreMode, nms: Nms) -> None:
+    dataset = load_coco_folder(tmp_path)
+    spec = ScoreSpec(score_mode, 0.2, nms)
+    for seed, copies in product(range(3), (False, True)):
+        predictions = predictions_near_labels(dataset, noise=0.06, seed=seed, copies=copies)
+        expected = _coco_metric(predictions, dataset, spec)
+        assert np.abs(np.subtract(expected, _figures(predictions, dataset, spec))).max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("score_mode", "nms"), MODES)
+def test_figures_on_real_labels_equal_mmposes_coco_metric(
+    real_data: Path, score_mode: ScoreMode, nms: Nms
+) -> None:
+    annotations = real_data / "coco/annotations/person_keypoints_val2017.json"
+    dataset = load_dataset(annotations, real_data / "coco/val2017", keypoints=True)
+    spec = ScoreSpec(score_mode, 0.3, nms)
+    for copies in (False, True):
+        predictions = predictions_near_labels(dataset, noise=0.05, copies=copies)
+        expected = _coco_metric(predictions, dataset, spec)
+        assert 0.05 < expected[0] < 0.95
+        assert np.abs(np.subtract(expected, _figures(predictions, dataset, spec))).max() < 1e-6
+
+
+def test_nms_drops_a_copy_and_the_default_does_not(tmp_path: Path) -> None:
+    dataset = load_coco_folder(tmp_path)
+    labels = labels_of(dataset)[:, :, :2]
+    predictions = replace(
+        predictions_near_labels(dataset, noise=0.0),
+        keypoints=np.concatenate((labels[:1], labels[:1] + 0.01, labels[2:])),
+        scores=np.linspace(0.9, 0.4, len(labels) * 17, dtype=np.float32).reshape(-1, 17),
+    )
+    assert len(coco_figures(predictions, dataset)[1].images) == len(labels)
+    assert len(coco_figures(predictions, dataset, ScoreSpec(nms="oks_nms"))[1].images) == (
+        len(labels) - 1
+    )
+
+
+def test_the_labels_themselves_score_one_and_print_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_coco_folder(tmp_path)
+    perfect = predictions_near_labels(dataset, noise=0.0)
+    perfect = replace(perfect, scores=np.ones_like(perfect.scores))
+    figures, _ = coco_figures(perfect, dataset)
+    assert figures.ap == figures.ar == pytest.approx(1.0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_size_that_is_absent_has_no_figure(tmp_path: Path) -> None:
+    def shrink(document: Document) -> None:
+        for one in document["annotations"]:
+            one["area"] = 2000.0
+
+    figures, _ = coco_figures(
+        predictions_near_labels(dataset := load_coco_folder(tmp_path, shrink), noise=0.0), dataset
+    )
+    assert figures.ap_l is None
+    assert figures.ar_l is None
+    assert figures.ap_m is not None
+
+
+def test_an_annotation_with_id_zero_can_be_matched(tmp_path: Path) -> None:
+    def number_from_zero(document: Document) -> None:
+        for number, one in enumerate(document["annotations"]):
+            one["id"] = number
+
+    dataset = load_coco_folder(tmp_path, number_from_zero)
+    perfect = predictions_near_labels(dataset, noise=0.0)
+    perfect = replace(perfect, scores=np.ones_like(perfect.scores))
+    assert coco_figures(perfect, dataset)[0].ap == pytest.approx(1.0)
+
+
+def test_a_network_that_is_sure_of_nothing_scores_zero(tmp_path: Path) -> None:
+    dataset = load_coco_folder(tmp_path)
+    silent = predictions_near_labels(dataset, noise=0.0)
+    silent = replace(silent, scores=np.zeros_like(silent.scores))
+    figures, matches = coco_figures(silent, dataset)
+    assert {value for value in asdict(figures).values() if value is not None} == {0.0}
+    assert matches.hits.shape == (10, 0)
+
+
+def test_a_subset_is_scored_on_its_images_alone(tmp_path: Path) -> None:
+    dataset = load_coco_folder(tmp_path)
+    part = dataset.subset({7, 5})
+    perfect = predictions_near_labels(part, noise=0.0)
+    perfect = replace(perfect, scores=np.ones_like(perfect.scores))
+    assert coco_figures(perfect, part)[0].ar == pytest.approx(1.0)
+    document = json.loads(dataset.annotations.read_text())
+    assert len(document["images"]) == 4
