@@ -46,7 +46,7 @@ class Fields:
     def text(self, name: str) -> str:
         """Read a text that is not empty."""
         value = self._values[name]
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, str) or not value or not _encodable(value):
             wanted = "a text that is not empty"
             raise self.error(wanted, name)
         return value
@@ -77,11 +77,8 @@ class Fields:
 
     def box(self, name: str) -> tuple[float, float, float, float]:
         """Read x1, y1, x2, y2 with a positive width and height."""
-        values = self.items(name)
-        numbers = [
-            float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
-        ]
-        if len(values) != 4 or len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        numbers = [_number(value) for value in self.items(name)]
+        if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
             wanted = "four finite numbers: x1, y1, x2, y2"
             raise self.error(wanted, name)
         left, top, right, bottom = numbers
@@ -101,3 +98,19 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value)[:60]
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _encodable(text: str) -> bool:
+    try:
+        return "\0" not in text and bool(text.encode())
+    except UnicodeEncodeError:
+        return False
