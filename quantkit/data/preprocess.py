@@ -78,7 +78,7 @@ def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Cr
         spec: The network's input.
 
     Raises:
-        InputError: The image cannot be warped (a side longer than OpenCV's 32,767 pixels).
+        InputError: OpenCV refuses to warp the image (version 4 at sides over 32,767 pixels).
     """
     center, scale = center_and_scale(person.box, spec.size, spec.padding)
     matrix = (udp_warp_matrix if spec.udp else warp_matrix)(center, scale, spec.size)
