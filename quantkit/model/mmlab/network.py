@@ -1,5 +1,7 @@
 """MMPose networks with their weights, as far as their head's raw outputs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from quantkit.errors import InputError
@@ -35,7 +37,8 @@ def build_pose_model(source: MMPoseSource) -> Any:
     # A pretrained backbone would be downloaded, and then overwritten.
     _drop(plan, "init_cfg")
     try:
-        with quiet():
+        # Some layers draw parameters while they are built.
+        with quiet(), _seeded(source.seed):
             engine.init_default_scope("mmpose")
             model = models.revert_sync_batchnorm(registry.MODELS.build(plan))
     except Exception as error:
@@ -75,8 +78,7 @@ def fill_randomly(model: Any, seed: int) -> None:
     torch = require("torch", extra="torch", purpose="An mmpose model")
     layers = torch.nn
     weighted = (layers.Conv2d, layers.ConvTranspose2d, layers.Linear)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch.no_grad(), _seeded(seed):
         for module in model.modules():
             if isinstance(module, weighted):
                 layers.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -87,6 +89,14 @@ def fill_randomly(model: Any, seed: int) -> None:
                 layers.init.normal_(module.bias, std=0.1)
                 layers.init.normal_(module.running_mean, std=0.1)
                 layers.init.uniform_(module.running_var, 0.5, 1.5)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    torch = require("torch", extra="torch", purpose="An mmpose model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def _fill(model: Any, source: MMPoseSource) -> None:
