@@ -9,30 +9,9 @@ from numpy.typing import NDArray
 from quantkit.demo.people.rotation import Array
 from quantkit.demo.samples import HEATMAP_SIZE, INPUT_SIZE, Sample, centered
 
-# Per-keypoint constants of pycocotools' keypoint evaluation, times 10.
-_SIGMAS: Final = 0.1 * np.array(
-    # fmt: off
-    (
-        0.26,
-        0.25,
-        0.25,
-        0.35,
-        0.35,
-        0.79,
-        0.79,
-        0.72,
-        0.72,
-        0.62,
-        0.62,
-        1.07,
-        1.07,
-        0.87,
-        0.87,
-        0.89,
-        0.89,
-    )
-    # fmt: on
-)
+# Per-keypoint constants of pycocotools' keypoint evaluation, in thousandths.
+_HEAD, _ARMS, _LEGS = (26, 25, 25, 35, 35), (79, 79, 72, 72, 62, 62), (107, 107, 87, 87, 89, 89)
+_SIGMAS: Final = np.array((*_HEAD, *_ARMS, *_LEGS)) / 1000
 _THRESHOLDS: Final = np.arange(0.5, 0.96, 0.05)
 
 

@@ -151,9 +151,9 @@ def _augmented(sample: Sample, rng: Generator) -> tuple[Image, Array]:
     mirrored = bool(rng.random() < 0.5)
     matrix = _matrix(
         sample,
-        zoom=float(np.exp(np.clip(rng.normal(0.0, 0.16), -0.4, 0.4))),
-        degrees=rng.uniform(-30.0, 30.0) if rng.random() < 0.5 else 0.0,
-        shift=np.clip(rng.normal(0.0, 0.04, 2), -0.12, 0.12),
+        zoom=float(np.exp(np.clip(rng.normal(0.0, 0.1), -0.25, 0.25))),
+        degrees=rng.uniform(-20.0, 20.0) if rng.random() < 0.3 else 0.0,
+        shift=np.clip(rng.normal(0.0, 0.02, 2), -0.06, 0.06),
         mirrored=mirrored,
     )
     points = sample.keypoints[list(MIRROR)] if mirrored else sample.keypoints

@@ -32,7 +32,7 @@ _MEAN: Final = (123.675, 116.28, 103.53)
 _STD: Final = (58.395, 57.12, 57.375)
 _STATE_SECONDS: Final = 60.0
 _REPORT_SECONDS: Final = 10.0
-_SCORES: Final = 10
+_SCORES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Training:
         held_out: How many are held out.
     """
 
-    steps: int = 9000
-    batch: int = 64
-    rate: float = 2e-3
-    warm_up: int = 300
+    steps: int = 14_000
+    batch: int = 32
+    rate: float = 4e-3
+    warm_up: int = 500
     decay: float = 1e-4
     seed: int = 0
-    pictures: int = 8000
+    pictures: int = 10_000
     held_out: int = 250
 
 

@@ -57,7 +57,7 @@ def _gradient(width: int, height: int, rng: Generator) -> Image:
     corners = np.array([[draw_color(rng), draw_color(rng)] for _ in range(2)])
     mild = corners.mean(axis=(0, 1)) * 0.5 + corners * 0.5
     small = np.rint(mild).astype(np.uint8)
-    image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
     return np.asarray(image, np.uint8)
 
 
@@ -75,7 +75,7 @@ def _with_texture(image: Image, rng: Generator) -> Image:
         strength = rng.uniform(0.0, 40.0)
         shape = (cells, cells, 3 if rng.random() < 0.15 else 1)
         noise = rng.integers(0, 256, shape, dtype=np.uint8)
-        field = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
+        field = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
         field = field.reshape(height, width, -1).astype(np.int32) - 128
         total += (field * int(strength)) // 128
     return np.clip(image + total, 0, 255).astype(np.uint8)

@@ -25,7 +25,7 @@ from quantkit.storage import (
 DiskSplit = Literal["calibration", "val"]
 
 # Raise it with any change of what is rendered, so that data sets on disk are made anew.
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def write_dataset(folder: Path, split: DiskSplit, progress: Progress = silent) -
     target = annotation_file(folder, split)
     if _is_whole(folder, split):
         return
-    target.unlink(missing_ok=True)
+    _take_away(target)
     numbers = _NUMBERS[split]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -89,6 +89,14 @@ def write_dataset(folder: Path, split: DiskSplit, progress: Progress = silent) -
             annotations.append(_annotation(person, first_id + offset, image_id))
         progress(f"render {split}", index + 1, numbers.pictures)
     write_atomically(target, json_text(_document(images, annotations)))
+
+
+def _take_away(path: Path) -> None:
+    try:
+        if path.exists():
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"cannot be removed ({error.strerror})", path=path) from error
 
 
 def _document(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> dict[str, Any]:

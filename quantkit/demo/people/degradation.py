@@ -27,7 +27,7 @@ def degrade(image: Image, rng: Generator) -> Image:
 
 def _relight(image: Image, rng: Generator) -> Image:
     height, width = image.shape[:2]
-    corners = rng.uniform(0.65, 1.25, (2, 2)) * rng.uniform(0.6, 1.2)
+    corners = rng.uniform(0.7, 1.25, (2, 2)) * rng.uniform(0.7, 1.2)
     across = np.linspace(0.0, 1.0, width)[None, :]
     down = np.linspace(0.0, 1.0, height)[:, None]
     top = corners[0, 0] * (1 - across) + corners[0, 1] * across
@@ -36,7 +36,7 @@ def _relight(image: Image, rng: Generator) -> Image:
     tint = rng.uniform(0.88, 1.12, 3)
     lift = rng.uniform(-12.0, 35.0)
     lit = image * gain[:, :, None] * tint + lift
-    return np.clip(np.rint(lit), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(lit), 0, 255), np.uint8)
 
 
 def _defocus(image: Image, rng: Generator) -> Image:
@@ -53,5 +53,4 @@ def _smear(image: Image, rng: Generator) -> Image:
 def _add_noise(image: Image, rng: Generator) -> Image:
     strength = rng.uniform(0.0, 12.0)
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(strength)
-    noisy: Image = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
-    return noisy
+    return np.asarray(np.clip(np.rint(image + noise), 0, 255), np.uint8)

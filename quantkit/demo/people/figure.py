@@ -12,8 +12,9 @@ from quantkit.demo.people.paint import Canvas, far_to_near, paint_part
 from quantkit.demo.people.pose import draw_pose
 from quantkit.demo.people.skeleton import Skeleton, draw_build, place_joints
 
-_CUT_SHARE = 0.25
-_MOST_CUT = 0.45
+# How often a person may be cut by the border of the picture, and how much of it at most.
+_CUT_SHARE = 0.22
+_MOST_CUT = 0.38
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Activity = Literal[
     "standing", "walking", "running", "sitting", "squatting", "bending", "stretching", "lying"
 ]
 ACTIVITIES: Final[tuple[Activity, ...]] = get_args(Activity)
-_ACTIVITY_SHARES: Final = (0.34, 0.20, 0.08, 0.14, 0.06, 0.08, 0.05, 0.05)
+_ACTIVITY_SHARES: Final = (0.37, 0.21, 0.08, 0.14, 0.05, 0.07, 0.05, 0.03)
 
 ArmGesture = Literal["hanging", "hip", "forward", "up", "sideways", "folded", "face"]
 ARM_GESTURES: Final[tuple[ArmGesture, ...]] = get_args(ArmGesture)

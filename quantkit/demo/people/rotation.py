@@ -34,7 +34,7 @@ def about_z(degrees: float) -> Array:
     """Rotate about z: a positive angle lifts a hanging arm to the person's left.
 
     Example:
-        >>> (about_z(90.0) @ np.array([0.0, -1.0, 0.0])).round(6)
+        >>> (about_z(90.0) @ np.array([0.0, -1.0, 0.0])).round(6) + 0.0
         array([1., 0., 0.])
     """
     c, s = _cos_sin(degrees)
