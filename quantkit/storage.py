@@ -63,7 +63,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"is not a text file (byte {error.start})", path=path) from error
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
+def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
@@ -78,16 +78,16 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
 
 
 def json_text(value: object) -> str:
-    """Write a value as the JSON text that every file of quantkit uses.
+    r"""Write a value as the JSON text that every file of quantkit uses.
 
     Example:
         >>> json_text({"b": 1, "a": [1.5]})
-        '{\\n "b": 1,\\n "a": [\\n  1.5\\n ]\\n}\\n'
+        '{\n "b": 1,\n "a": [\n  1.5\n ]\n}\n'
     """
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def json_value(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
+def json_value(value: object) -> Any:
     """Turn a value into what it is after a way through JSON: tuples become lists.
 
     Example:

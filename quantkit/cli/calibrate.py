@@ -15,7 +15,6 @@ from quantkit.cli.options import (
     ThreadsOption,
     open_project,
 )
-from quantkit.selection import DEFAULT_COUNT
 
 
 def calibrate(
@@ -23,7 +22,7 @@ def calibrate(
     method: MethodOption = "kl",
     calib_set: CalibSetOption = None,
     select: SelectOption = "random",
-    count: CountOption = DEFAULT_COUNT,
+    count: CountOption = None,
     seed: SeedOption = 0,
     name: str | None = typer.Option(None, help="Name of the table [default: the method]."),
     keep_hazards: bool = typer.Option(

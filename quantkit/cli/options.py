@@ -19,7 +19,9 @@ OverwriteOption = Annotated[
 ]
 MethodOption = Annotated[str, typer.Option(help="How thresholds are chosen: minmax or kl.")]
 SelectOption = Annotated[str, typer.Option(help="How crops are chosen: random or first.")]
-CountOption = Annotated[int, typer.Option(help="How many person crops.", min=1)]
+CountOption = Annotated[
+    int | None, typer.Option(help="How many person crops [default: 128, or all].", min=1)
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the choice.", min=0)]
 CalibSetOption = Annotated[
     str | None,

@@ -12,13 +12,12 @@ from quantkit.cli.options import (
     SelectOption,
     open_project,
 )
-from quantkit.selection import DEFAULT_COUNT
 
 
 def select(
     project: ProjectOption = None,
     method: SelectOption = "random",
-    count: CountOption = DEFAULT_COUNT,
+    count: CountOption = None,
     seed: SeedOption = 0,
     name: str | None = typer.Option(None, help="Name of the set [default: from the choice]."),
     overwrite: OverwriteOption = False,

@@ -7,6 +7,7 @@ from quantkit.demo.project_files import materialize
 from quantkit.evaluation.comparison import Comparison
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import CalibrationRequest, calibrate_model
+from quantkit.project.choosing import set_path
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.ranking import rank_layers
 from quantkit.sensitivity.report import SensitivityReport
@@ -48,7 +49,7 @@ def walkthrough(folder: Path, *, threads: int, feedback: Feedback) -> DemoResult
         sensitivity=ranking,
         files=(
             ("project file", folder / "quantkit.toml"),
-            ("calibration set", calibrated.calibration_set),
+            ("calibration set", set_path(project, calibrated.calibration_set)),
             ("int8 table", calibrated.table),
             ("int8 model", calibrated.int8.param),
             ("fp32 model", calibrated.fp32.param),

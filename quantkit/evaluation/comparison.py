@@ -1,7 +1,7 @@
 """The rows of all backends, each with what it loses against the baseline."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -115,17 +115,12 @@ def read_comparison(path: Path) -> Comparison:
         if value.pop("schema") != SCHEMA:
             message = f"has another schema than {SCHEMA}: run the evaluation again"
             raise InputError(message, path=path)
-        names = {field.name for field in fields(Row)}
-        rows = tuple(
-            Row(
-                **{
-                    key: tuple(item) if isinstance(item, list) else item
-                    for key, item in row.items()
-                    if key in names
-                }
-            )
-            for row in value.pop("rows")
-        )
+        rows = tuple(_row(row) for row in value.pop("rows"))
         return Comparison(**value, rows=rows)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"is not an evaluation: {error!r}", path=path) from error
+
+
+def _row(value: dict[str, Any]) -> Row:
+    interval = value.pop("ap_drop_ci")
+    return Row(**value, ap_drop_ci=None if interval is None else (interval[0], interval[1]))

@@ -30,7 +30,6 @@ from quantkit.project.choosing import choose_set, open_set
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 from quantkit.project.quantizing import write_int8
-from quantkit.selection import DEFAULT_COUNT
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
 from quantkit.storage import json_value, sha256_file
@@ -44,7 +43,7 @@ class CalibrationRequest:
         method: How thresholds are chosen.
         calib_set: Name of a manifest to use; by default a set is chosen.
         select: How crops are chosen.
-        count: How many.
+        count: How many; by default 128, or all where there are fewer.
         seed: Seed of the choice.
         name: Name of the table; by default the method's.
         keep_hazards: Also quantize the layers that the runtime gets wrong.
@@ -53,7 +52,7 @@ class CalibrationRequest:
     method: str = "kl"
     calib_set: str | None = None
     select: str = "random"
-    count: int = DEFAULT_COUNT
+    count: int | None = None
     seed: int = 0
     name: str | None = None
     keep_hazards: bool = False

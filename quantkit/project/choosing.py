@@ -5,7 +5,7 @@ from pathlib import Path
 from quantkit.data.coco import load_dataset
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
-from quantkit.selection import select
+from quantkit.selection import DEFAULT_COUNT, select
 from quantkit.selection.manifest import CalibrationSet, read_calibration_set
 from quantkit.selection.overlap import refuse_overlap
 from quantkit.storage import write_result
@@ -20,7 +20,7 @@ def choose_set(
     project: Project,
     *,
     method: str,
-    count: int,
+    count: int | None,
     seed: int,
     name: str | None,
     feedback: Feedback,
@@ -31,7 +31,7 @@ def choose_set(
     Args:
         project: The project.
         method: A strategy of `quantkit.selection`.
-        count: How many crops.
+        count: How many crops; by default 128, or all where there are fewer.
         seed: Seed of the choice.
         name: Name of the set; by default it says how the set was chosen.
         feedback: Told how the images are read.
@@ -40,10 +40,11 @@ def choose_set(
     Raises:
         InputError: The data cannot be used, or the set shares an image with the evaluation data.
     """
-    name = name or f"{project.name}-{method}-{count}-seed{seed}"
     pool = load_dataset(
         project.calibration.annotations, project.calibration.images, keypoints=False
     )
+    count = count or min(DEFAULT_COUNT, len(pool.persons))
+    name = name or f"{project.name}-{method}-{count}-seed{seed}"
     chosen = select(pool, method=method, count=count, seed=seed, name=name, root=project.root)
     _refuse_evaluation_data(project, chosen)
     write_result(set_path(project, name), chosen.text(), overwrite=overwrite)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
-from quantkit.data.preprocess import Color, InputSpec
+from quantkit.data.preprocess import Color, InputSpec, Warp
 from quantkit.errors import InputError
 from quantkit.evaluation.decode import Decode, HeadSpec, HeadType
 from quantkit.model.mmlab.spec import describe
@@ -187,6 +187,7 @@ def _input(section: Section, default: InputSpec | None) -> InputSpec:
         color=cast("Color", color),
         padding=section.number("padding", default.padding if default else 1.25),
         udp=section.boolean("udp", default=default.udp if default else False),
+        warp=cast("Warp", section.choice("warp", get_args(Warp), "exact")),
     )
     section.close()
     return spec

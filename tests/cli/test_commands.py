@@ -1,0 +1,226 @@
+"""The commands end to end on a small real network, in this process."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantkit.calibration.table import read_table
+from quantkit.cli import main
+from quantkit.project import Project
+from tests.projects import small_project
+
+
+class Command:
+    """Runs `quantkit` in the project's folder and keeps what it printed."""
+
+    def __init__(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+        self.project = project
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        sys.argv = ["quantkit", *arguments]
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        printed = self._capsys.readouterr()
+        return (code if isinstance(code, int) else 0), printed.out, printed.err
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return small_project(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def quantkit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    project = small_project(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setattr(sys, "argv", [])
+    return Command(project, capsys)
+
+
+@pytest.fixture
+def quantkit_shared(
+    shared_project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.chdir(shared_project.root)
+    monkeypatch.setattr(sys, "argv", [])
+    return Command(shared_project, capsys)
+
+
+def test_eval_alone_calibrates_and_compares(quantkit: Command) -> None:
+    value = quantkit.json("eval", "--backend", "ncnn", "--backend", "ncnn-int8", "--threads", "1")
+    fp32, int8 = value["rows"]
+    assert value["baseline"] == "ncnn"
+    assert (fp32["status"], fp32["ap"], fp32["ap_drop"]) == ("ok", pytest.approx(1), 0)
+    assert 0 < int8["ap"] < 1
+    assert int8["ap_drop"] == pytest.approx(1 - int8["ap"])
+    low, high = int8["ap_drop_ci"]
+    assert 0 < low < high <= 1
+    assert 0 < int8["oks_vs_baseline"] < 1
+    assert int8["size_mb"] < fp32["size_mb"]
+    assert min(int8["ms_per_instance"], fp32["ms_per_instance"]) > 0
+
+
+def test_all_backends_say_why_they_cannot_run(quantkit_shared: Command) -> None:
+    value = quantkit_shared.json("eval", "--all-backends")
+    status = {row["backend"]: row["status"] for row in value["rows"]}
+    assert list(status) == ["pytorch", "onnxruntime", "openvino", "tensorrt", "ncnn", "ncnn-int8"]
+    assert {name for name, one in status.items() if one == "ok"} == {"ncnn", "ncnn-int8"}
+    assert "an ncnn pair" in value["rows"][0]["reason"]
+    code, out, _ = quantkit_shared("eval", "--all-backends")
+    assert code == 0
+    assert "pytorch is unavailable: the model is given as an ncnn pair" in out
+
+
+def test_a_backend_asked_for_by_name_that_cannot_run_is_exit_code_3(
+    quantkit_shared: Command,
+) -> None:
+    code, _, err = quantkit_shared("eval", "--backend", "onnxruntime", "--backend", "ncnn")
+    assert code == 3
+    assert err.splitlines()[-1].startswith("error: onnxruntime: the model is given as an ncnn pair")
+
+
+def test_the_gate_fails_with_exit_code_1(quantkit_shared: Command) -> None:
+    names = ("--backend", "ncnn", "--backend", "ncnn-int8")
+    code, out, err = quantkit_shared("eval", *names, "--max-drop", "0.0001")
+    assert code == 1
+    assert "ncnn-int8" in out
+    assert "error: AP drop over 0.0001: ncnn-int8 +0." in err
+    assert quantkit_shared("eval", *names, "--max-drop", "1")[0] == 0
+
+
+def test_calibrate_writes_a_table_that_eval_reuses(quantkit: Command) -> None:
+    value = quantkit.json("calibrate", "--count", "8", "--method", "minmax")
+    table = read_table(Path(value["table"]))
+    assert value["int8_layers"] == len(table.layers) > 5
+    origin = json.loads(Path(value["table"]).with_suffix(".json").read_text())
+    assert origin["method"] == "minmax"
+    assert origin["calibration_set"] == value["calibration_set"] == "small-random-8-seed0"
+    manifest = quantkit.project.calib_sets_dir / "small-random-8-seed0.json"
+    assert len(json.loads(manifest.read_text())["entries"]) == 8
+    before = Path(value["table"]).read_bytes()
+    code, _, err = quantkit("calibrate", "--count", "8", "--method", "minmax")
+    assert code == 0
+    assert "nothing changed, table reused" in err
+    assert Path(value["table"]).read_bytes() == before
+
+
+def test_another_table_is_not_overwritten_by_accident(quantkit: Command) -> None:
+    first = quantkit.json("calibrate", "--count", "8")
+    before = Path(first["table"]).read_bytes()
+    code, _, err = quantkit("calibrate", "--count", "3")
+    assert code == 2
+    assert "--overwrite" in err
+    assert Path(first["table"]).read_bytes() == before
+    assert quantkit("calibrate", "--count", "3", "--overwrite")[0] == 0
+    assert Path(first["table"]).read_bytes() != before
+
+
+def test_select_then_calibrate_on_that_set(quantkit: Command) -> None:
+    code, out, _ = quantkit("select", "--method", "first", "--count", "5", "--name", "mine")
+    assert code == 0
+    assert out.startswith("5 crops of 3 images: ")
+    value = quantkit.json("calibrate", "--calib-set", "mine")
+    assert value["calibration_set"] == "mine"
+
+
+def test_quantize_takes_a_table_from_elsewhere(quantkit: Command, tmp_path: Path) -> None:
+    value = quantkit.json("calibrate", "--count", "8")
+    table = read_table(Path(value["table"]))
+    (tmp_path / "mixed.table").write_text(table.without(["stem", "head"]).text())
+    written = quantkit.json("quantize", str(tmp_path / "mixed.table"))
+    assert set(written["int8_layers"]) == set(table.layers) - {"stem", "head"}
+    assert Path(written["param"]).name == "mixed-int8.param"
+
+
+def test_sensitivity_ranks_every_layer_and_resumes(quantkit: Command) -> None:
+    value = quantkit.json("sensitivity", "--crops", "4")
+    layers = value["layers"]
+    assert [layer["sqnr_db"] for layer in layers] == sorted(layer["sqnr_db"] for layer in layers)
+    assert {"stem", "residual", "head", "excite"} <= {layer["name"] for layer in layers}
+    assert sum(layer["macs_share"] for layer in layers) == pytest.approx(1, abs=1e-4)
+    assert value["all_int8_sqnr_db"] <= min(layer["sqnr_db"] for layer in layers) + 3
+
+    journal = quantkit.project.work_dir / "sensitivity.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:4]) + lines[4][:20])
+    assert quantkit.json("sensitivity", "--crops", "4") == value
+    assert len(journal.read_bytes().splitlines()) == len(lines) + 1
+
+
+def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) -> None:
+    train = quantkit.project.root / "train"
+    val = quantkit.project.root / "val"
+    (train / "000002.png").write_bytes((val / "001003.png").read_bytes())
+    code, _, err = quantkit("calibrate", "--method", "kl", "--select", "first", "--count", "12")
+    assert code == 2
+    assert "000002.png" in err.splitlines()[-1]
+    assert "evaluation" in err.splitlines()[-1]
+    assert not quantkit.project.calib_sets_dir.exists()
+    assert not quantkit.project.tables_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("eval",), "give either --all-backends or --backend NAME"),
+        (("eval", "--backend", "caffe"), "there is no backend 'caffe'; there are pytorch"),
+        (("eval", "--backend", "ncnn-int8", "--table", "none"), "there is no such table"),
+        (("calibrate", "--method", "entropy"), "there is no calibration method 'entropy'"),
+        (("calibrate", "--select", "best"), "there is no selection method 'best'"),
+        (("calibrate", "--count", "500"), "500 persons are asked for, but there are 12"),
+        (("calibrate", "--calib-set", "none"), "none.json: cannot be read"),
+        (("quantize", "absent.table"), "absent.table: cannot be read"),
+        (("sensitivity", "--project", "nowhere"), "cannot be read"),
+        (("init",), "give one of --mmpose, --onnx, --ncnn or --demo"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    quantkit_shared: Command, arguments: tuple[str, ...], message: str
+) -> None:
+    code, out, err = quantkit_shared(*arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("error: ")
+
+
+def test_init_writes_a_project_that_opens(
+    quantkit_shared: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = quantkit_shared.project.root / "model"
+    monkeypatch.chdir(tmp_path)
+    pair = (str(model / "net.param"), str(model / "net.bin"))
+    code, _, err = quantkit_shared("init", "--ncnn", *pair)
+    assert code == 2
+    assert "--size WIDTH HEIGHT" in err
+    assert quantkit_shared("init", "--ncnn", *pair, "--size", "48", "64")[0] == 0
+    text = (tmp_path / "quantkit.toml").read_text()
+    assert 'input = "data", outputs = ["heatmap"]' in text
+    assert "size = [48, 64]" in text
+
+
+def test_doctor_names_every_backend(quantkit_shared: Command) -> None:
+    value = quantkit_shared.json("doctor")
+    assert value["backends"]["ncnn"] == {"status": "ok", "reason": None}
+    assert value["packages"]["numpy"] == np.__version__
+    code, out, _ = quantkit_shared("doctor")
+    assert code == 0
+    assert "onnxruntime" in out
+
+
+def test_version_is_printed(quantkit_shared: Command) -> None:
+    code, out, _ = quantkit_shared("--version")
+    assert (code, out.split()[0]) == (0, "quantkit")
