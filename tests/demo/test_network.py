@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from quantkit.demo.network import CHECKPOINT, CONFIG, build_network, write_checkpoint
+from quantkit.demo.samples import draw_batch, render_samples
+from quantkit.demo.train import train
+from quantkit.demo.training import Training, score, start, take_step
+
 torch = pytest.importorskip("torch", reason="the demo's network is a torch module")
 pytest.importorskip("mmengine", reason="the demo's network is built by mmpose")
-
-from quantkit.demo.network import CHECKPOINT, CONFIG, build_network, write_checkpoint  # noqa: E402
-from quantkit.demo.samples import draw_batch, render_samples  # noqa: E402
-from quantkit.demo.train import Training, _start, score_on, take_step, train  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +27,9 @@ def parameters(network: Any) -> NDArray[np.float32]:
 
 def losses(training: Training) -> list[float]:
     samples = render_samples(0, training.pictures, processes=1)
-    run = _start(training, "cpu")
+    run = start(training, "cpu")
     return [
-        take_step(run, training, draw_batch(samples, training.batch, training.seed, step))
+        take_step(run, draw_batch(samples, training.batch, training.seed, step))
         for step in range(training.steps)
     ]
 
@@ -62,7 +63,7 @@ def test_the_checkpoint_finds_people_that_it_was_not_trained_on() -> None:
     network = build_network()
     network.load_state_dict(torch.load(CHECKPOINT, weights_only=True)["state_dict"])
     held_out = render_samples(Training.pictures, 30, processes=1)
-    assert score_on(network, held_out) > 0.5
+    assert score(network, held_out) > 0.5
 
 
 def test_training_lowers_the_loss_and_is_the_same_every_time() -> None:
@@ -77,15 +78,15 @@ def test_training_after_a_kill_ends_with_the_same_checkpoint(
 ) -> None:
     from quantkit.demo import train as module
 
-    train(FEW, tmp_path / "whole.pth", tmp_path / "a", "cpu", None)
+    train(FEW, tmp_path / "whole.pth", tmp_path / "a", "cpu")
     monkeypatch.setattr(module, "_STATE_SECONDS", 0.0)
     killed = _KillAt(5)
     monkeypatch.setattr(module, "take_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(FEW, tmp_path / "resumed.pth", tmp_path / "b", "cpu", None)
+        train(FEW, tmp_path / "resumed.pth", tmp_path / "b", "cpu")
     assert not (tmp_path / "resumed.pth").exists()
     monkeypatch.setattr(module, "take_step", take_step)
-    train(FEW, tmp_path / "resumed.pth", tmp_path / "b", "cpu", None)
+    train(FEW, tmp_path / "resumed.pth", tmp_path / "b", "cpu")
     assert (tmp_path / "resumed.pth").read_bytes() == (tmp_path / "whole.pth").read_bytes()
 
 
