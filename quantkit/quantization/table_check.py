@@ -3,6 +3,7 @@
 import math
 
 from quantkit.calibration.table import WEIGHT_SUFFIX, CalibrationTable
+from quantkit.calibration.weight_scales import scale_count
 from quantkit.errors import InputError
 from quantkit.model.eligibility import INT8_TERM, int8_layers
 from quantkit.model.network import Network
@@ -30,13 +31,6 @@ def check_table(network: Network, table: CalibrationTable) -> tuple[Layer, ...]:
     for name in table.activation_scales:
         _check_activation_scale(table, eligible[name])
     return tuple(layer for name, layer in eligible.items() if name in table.activation_scales)
-
-
-def scale_count(layer: Layer) -> int:
-    """Number of weight scales of a layer: its groups if depthwise or grouped, else its outputs."""
-    if layer.type == "ConvolutionDepthWise":
-        return layer.int_param(7, 1)
-    return layer.int_param(0, 0)
 
 
 def _unknown(network: Network, table: CalibrationTable, name: str) -> InputError:
