@@ -87,7 +87,7 @@ def test_ap_is_that_of_mmpose_and_the_drop_that_of_ncnn2table(
     wanted = expected(real_data)
     fp32, int8 = compared.rows
     assert fp32.ap == pytest.approx(wanted["fp32"][net.name], abs=wanted["tolerance"]["fp32"])
-    # ncnn2table saw other crops of the same persons; tinypose's int8 AP moves by .04 with the crops.
+    # ncnn2table saw other crops of these persons; tinypose moves by .04 AP with the crops.
     drop = wanted["fp32"][net.name] - wanted["ncnn2table_kl"][net.name]
     assert int8.ap_drop is not None
     assert int8.ap_drop_ci is not None
