@@ -6,6 +6,8 @@ from quantkit.backends.export_chain import export
 from quantkit.backends.export_report import ExportReport
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import crops
+from quantkit.model.network import read_network
+from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 
@@ -24,6 +26,8 @@ def export_model(project: Project, feedback: Feedback) -> ExportReport:
         InputError: The model cannot be converted, or a step changes its output too much.
         Unavailable: A package that the conversion needs is not installed.
     """
+    if isinstance(project.source, NcnnFiles):
+        read_network(project.source)  # ncnn itself loads a .bin that is too long or holds NaN
     data = project.calibration
     persons = load_dataset(data.annotations, data.images, keypoints=False).persons[:SAMPLE_CROPS]
     samples = [crop.tensor for crop in islice(crops(persons, project.input), SAMPLE_CROPS)]
