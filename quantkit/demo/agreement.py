@@ -7,44 +7,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.demo.people.rotation import Array
-from quantkit.demo.samples import HEATMAP_SIZE, INPUT_SIZE, Sample, centered
+from quantkit.demo.samples import INPUT_SIZE, Sample, centered
+from quantkit.evaluation.heatmap import maxima, quarter_shift, to_input_pixels
+from quantkit.evaluation.oks import SIGMAS
 
-# Per-keypoint constants of pycocotools' keypoint evaluation, in thousandths.
-_HEAD, _ARMS, _LEGS = (26, 25, 25, 35, 35), (79, 79, 72, 72, 62, 62), (107, 107, 87, 87, 89, 89)
-_SIGMAS: Final = np.array((*_HEAD, *_ARMS, *_LEGS)) / 1000
 _THRESHOLDS: Final = np.arange(0.5, 0.96, 0.05)
 
 
-def peaks(heatmaps: NDArray[np.float32]) -> Array:
-    """Find the keypoints: the highest pixel, a quarter pixel towards its higher neighbour.
+def decoded(heatmaps: NDArray[np.float32], sample: Sample) -> Array:
+    """Find one person's keypoints in the picture.
 
     Args:
-        heatmaps: Shape (17, 32, 32).
+        heatmaps: Of the crop that `centered` makes, shape (17, 32, 32).
+        sample: The person.
 
     Returns:
-        x, y in pixels of the crop, shape (17, 2).
+        x, y in pixels of the picture, shape (17, 2).
     """
-    flat = heatmaps.reshape(len(heatmaps), -1).argmax(axis=1)
-    y, x = np.divmod(flat, HEATMAP_SIZE)
-    padded = np.pad(heatmaps, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    k = np.arange(len(heatmaps))
-    dx = np.sign(padded[k, y + 1, x + 2] - padded[k, y + 1, x])
-    dy = np.sign(padded[k, y + 2, x + 1] - padded[k, y, x + 1])
-    spots: Array = np.stack([x + 0.25 * dx, y + 0.25 * dy], axis=1).astype(np.float64)
-    spots *= INPUT_SIZE / HEATMAP_SIZE
-    return spots
+    positions = quarter_shift(maxima(heatmaps)[0], heatmaps)
+    in_crop = to_input_pixels(positions, heatmaps, (INPUT_SIZE, INPUT_SIZE))
+    _, matrix = centered(sample)
+    return np.asarray((in_crop - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T, np.float64)
 
 
 def keypoint_similarity(points: Array, sample: Sample) -> float:
-    """Compute the object keypoint similarity (OKS) of one person.
+    """Compute the object keypoint similarity (OKS) of one person over the labelled keypoints.
 
     Args:
         points: x, y in pixels of the picture, shape (17, 2).
         sample: The truth.
     """
     squared = ((points - sample.keypoints[:, :2]) ** 2).sum(axis=1)
-    variance = (2 * _SIGMAS) ** 2
-    similar = np.exp(-squared / (2 * variance * sample.area))
+    similar = np.exp(-squared / (2 * (2 * SIGMAS) ** 2 * sample.area))
     return float(similar[sample.keypoints[:, 2] > 0].mean())
 
 
@@ -55,9 +49,10 @@ def mean_recall(heatmaps: NDArray[np.float32], samples: Sequence[Sample]) -> flo
         heatmaps: Of the crops that `centered` makes, shape (n, 17, 32, 32).
         samples: The n persons.
     """
-    similarities = []
-    for maps, sample in zip(heatmaps, samples, strict=True):
-        _, matrix = centered(sample)
-        back = (peaks(maps) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-        similarities.append(keypoint_similarity(np.asarray(back, np.float64), sample))
-    return float((np.array(similarities)[:, None] >= _THRESHOLDS).mean())
+    similarities = np.array(
+        [
+            keypoint_similarity(decoded(maps, sample), sample)
+            for maps, sample in zip(heatmaps, samples, strict=True)
+        ]
+    )
+    return float((similarities[:, None] >= _THRESHOLDS).mean())
