@@ -13,6 +13,17 @@ from quantkit.errors import InputError
 _CHUNK = 1 << 20
 
 
+def from_here(path: Path) -> str:
+    """Write a path as a person would: relative to the current folder where it lies below it.
+
+    Example:
+        >>> from_here(Path.cwd() / "tables" / "kl.table")
+        'tables/kl.table'
+    """
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def sha256_bytes(data: bytes) -> str:
     """Hash bytes.
 

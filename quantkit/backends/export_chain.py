@@ -24,12 +24,12 @@ from quantkit.backends.process import open_runner
 from quantkit.errors import InputError
 from quantkit.model.export.compare import Outputs, check_difference, compare
 from quantkit.model.export.native import NativeRun
-from quantkit.model.export.simplify import repaired_onnx, simplify_onnx
+from quantkit.model.export.simplify import repair_onnx, simplify_onnx
 from quantkit.model.export.to_ncnn import converter, onnx_to_ncnn
 from quantkit.model.export.to_onnx import exporter, mmpose_to_onnx
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
-from quantkit.storage import sha256_file
+from quantkit.storage import from_here, sha256_file
 
 BOUND: Final = 1e-3
 """Largest difference, as a share of an output's range, that counts as rounding."""
@@ -70,7 +70,7 @@ def export(
         return ExportReport(steps=(), onnx=None, ncnn=source, hashes={}, key=key)
     earlier = reusable_report(work_dir, key)
     if earlier is not None:
-        feedback.note(f"export: reused from {work_dir} (its inputs are unchanged)")
+        feedback.note(f"export: nothing changed, {from_here(work_dir)} reused")
         return earlier
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
@@ -100,12 +100,13 @@ class _Chain:
         total = 3 if isinstance(source, MMPoseSource) else 2
         tool = converter()
         shape = self.samples[0].shape
+        notes: tuple[str, ...] = ()
         if isinstance(source, MMPoseSource):
             raw = self._from_mmpose(source, total)
         else:
-            raw = repaired_onnx(source, self.folder / "raw.onnx")
+            raw, notes = repair_onnx(source, self.folder / "raw.onnx")
             self.outputs = self._outputs("onnxruntime", raw)
-        onnx, notes, used = simplify_onnx(raw, self.folder / ONNX, shape)
+        onnx, used = simplify_onnx(raw, self.folder / ONNX, shape)
         name = f"onnxsim {version('onnxsim')}"
         self._finish("onnx -> simplified onnx", name, "onnxruntime", onnx, used, total, notes)
         raw.path.unlink()

@@ -19,6 +19,7 @@ def demo(
     from quantkit.demo.walkthrough import walkthrough
     from quantkit.report.evaluation import evaluation_table, reasons
     from quantkit.report.sensitivity import sensitivity_table
+    from quantkit.storage import from_here
 
     with feedback() as shown:
         result = walkthrough(folder, threads=threads, feedback=shown)
@@ -30,4 +31,4 @@ def demo(
     console.print(sensitivity_table(result.sensitivity, worst=5))
     console.print()
     for what, where in result.files:
-        console.print(f"{what:<18} {where}", markup=False, soft_wrap=True)
+        console.print(f"{what:<18} {from_here(where)}", markup=False, soft_wrap=True)

@@ -25,6 +25,7 @@ def select(
 ) -> None:
     """Choose person crops from the calibration data and write their manifest to calib_sets/."""
     from quantkit.project.choosing import choose_set, set_path
+    from quantkit.storage import from_here
 
     with feedback() as shown:
         opened = open_project(project, shown)
@@ -42,4 +43,4 @@ def select(
         typer.echo(path.read_text(), nl=False)
     else:
         images = len({entry.image_id for entry in chosen.entries})
-        typer.echo(f"{len(chosen.entries)} crops of {images} images: {path}")
+        typer.echo(f"{len(chosen.entries)} crops of {images} images: {from_here(path)}")

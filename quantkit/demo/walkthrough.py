@@ -39,7 +39,7 @@ def walkthrough(folder: Path, *, threads: int, feedback: Feedback) -> DemoResult
     Raises:
         Unavailable: mmpose, torch or pnnx is not installed.
     """
-    feedback.note("the whole way on the embedded default: about 3 minutes on two cores")
+    feedback.note("the whole way on the embedded default: two to five minutes on two cores")
     project = materialize(folder, feedback)
     calibrated = calibrate_model(project, CalibrationRequest(), threads=threads, feedback=feedback)
     ranking = rank_layers(project, workers=threads, feedback=feedback)

@@ -32,7 +32,7 @@ from quantkit.project.exporting import export_model
 from quantkit.project.quantizing import write_int8
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
-from quantkit.storage import json_value, sha256_file
+from quantkit.storage import from_here, json_value, sha256_file
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class Calibrated:
     def lines(self) -> list[str]:
         """Say what was written, a line each."""
         return [
-            f"table       {self.table}",
-            f"int8 model  {self.int8.param}",
-            f"            {self.int8.bin}",
+            f"table       {from_here(self.table)}",
+            f"int8 model  {from_here(self.int8.param)}",
+            f"            {from_here(self.int8.bin)}",
             f"{self.layers} layers in int8, {len(self.left_out)} left in fp32",
             *(f"  {name}: {reason}" for name, reason in self.left_out.items()),
             *(f"  {name}: {note}" for name, note in self.notes.items()),
@@ -138,7 +138,7 @@ def calibrate_model(
     table = table_path(project, request.name or request.method)
     wanted = _origin(project, request, chosen)
     if _is_unchanged(table, network, wanted):
-        feedback.note(f"nothing changed, table reused: {table.relative_to(project.root)}")
+        feedback.note(f"nothing changed, table reused: {from_here(table)}")
     else:
         statistics = _collect(project, network, fp32, chosen, threads, feedback)
         found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)

@@ -18,7 +18,7 @@ from quantkit.evaluation.predictions import Predictions
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import artifact_files, backend_artifacts
 from quantkit.project.config import Project
-from quantkit.storage import content_key, sha256_file, write_atomically
+from quantkit.storage import content_key, from_here, sha256_file, write_atomically
 
 _VERSIONED = ("quantkit", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "ncnn")
 _TIMED_RUNS = 20
@@ -121,8 +121,7 @@ def _predictions(job: _Job, runner: Runner, artifact: Artifact) -> Predictions:
     key = content_key([model, runner.outputs, runner.description, job.data_key])
     kept = read_predictions(path, key)
     if kept is not None:
-        place = path.relative_to(job.project.root)
-        job.feedback.note(f"{runner.name}: nothing changed, predictions reused from {place}")
+        job.feedback.note(f"{runner.name}: nothing changed, {from_here(path)} reused")
         return kept
 
     def progress(stage: str, done: int, total: int) -> None:

@@ -12,6 +12,7 @@ from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 from quantkit.quantization.int8 import quantize
+from quantkit.storage import from_here
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class WrittenInt8:
     def lines(self) -> list[str]:
         """Say what was written, a line each."""
         return [
-            f"int8 model  {self.files.param}",
-            f"            {self.files.bin}",
+            f"int8 model  {from_here(self.files.param)}",
+            f"            {from_here(self.files.bin)}",
             f"{len(self.layers)} layers in int8",
         ]
 

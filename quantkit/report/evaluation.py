@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from quantkit.evaluation.comparison import Comparison, Row
 
@@ -15,7 +17,7 @@ _NARROW: Final = 84
 _OPTIONAL: Final = ("AR50", "OKS", "MB")
 
 
-def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Table:
+def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
     """Draw the rows of an evaluation for a terminal.
 
     Args:
@@ -23,14 +25,7 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Table:
         width: Columns of the terminal; a narrow one does not show all figures.
     """
     title = f"{comparison.model}: {comparison.instances} persons of {comparison.dataset}"
-    table = Table(
-        title=title,
-        caption=_caption(comparison),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=0,
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
     shown = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
     for name in shown:
         table.add_column(name, justify="left" if name == "backend" else "right", no_wrap=True)
@@ -38,7 +33,7 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Table:
         is_baseline = row.backend == comparison.baseline
         cells = [cell(row, is_baseline) for cell in shown.values()]
         table.add_row(*cells, style=None if row.status == "ok" else "dim")
-    return table
+    return Group(Text(title, "bold"), table, Text(_caption(comparison), "dim"))
 
 
 def reasons(comparison: Comparison) -> list[str]:

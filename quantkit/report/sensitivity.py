@@ -1,12 +1,14 @@
 """The ranking of the layers, worst first."""
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
 
 
-def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Table:
+def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Group:
     """Draw a ranking for a terminal.
 
     Args:
@@ -15,14 +17,7 @@ def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Ta
     """
     shown = report.layers[:worst]
     title = f"{report.model}: {len(shown)} of {len(report.layers)} layers, worst first"
-    table = Table(
-        title=title,
-        caption=_caption(report),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right")
     table.add_column("layer", overflow="fold")
     table.add_column("type")
@@ -32,7 +27,7 @@ def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Ta
         table.add_row(
             str(place), layer.name, layer.type, f"{layer.macs_share:.1%}", decibels(layer)
         )
-    return table
+    return Group(Text(title, "bold"), table, Text(_caption(report), "dim"))
 
 
 def decibels(layer: LayerSensitivity) -> str:
