@@ -142,9 +142,10 @@ class NcnnNet:
             message = f"an ncnn input has shape (channels, height, width), got {tensor.shape}"
             raise InputError(message)
         extractor = self._net.create_extractor()
-        # A Mat neither owns its array nor understands strides; an in-place layer would write to it.
-        mat = ncnn.Mat(np.ascontiguousarray(tensor, np.float32)).clone()
-        extractor.input(self.input, mat)
+        # A Mat neither keeps its array alive nor understands strides, and an in-place layer would
+        # write to it: the array needs a name until the copy is made.
+        array = np.ascontiguousarray(tensor, np.float32)
+        extractor.input(self.input, ncnn.Mat(array).clone())
         return {name: _extract(extractor, name) for name in self._in_order(blobs)}
 
     def _in_order(self, blobs: Sequence[str]) -> list[str]:

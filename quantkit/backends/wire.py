@@ -8,7 +8,7 @@ import json
 import math
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +21,27 @@ Message = tuple[dict[str, Any], list[NDArray[np.float32]]]
 Read = Callable[[int], bytearray]
 """Returns exactly so many bytes or raises EOFError."""
 
+Write = Callable[[bytes | memoryview], object]
+"""Writes all the bytes or raises an OSError."""
+
 
 class MessageError(Exception):
     """The other side sent something that is no message."""
 
 
-def send(stream: BinaryIO, header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> None:
-    """Write one message and flush it.
+def send(write: Write, header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> None:
+    """Write one message.
 
     Args:
-        stream: Where to.
+        write: Writes all the bytes that it is given.
         header: A JSON object; its "shapes" is filled in here.
         arrays: float32 arrays of any shape.
     """
     values = [np.asarray(array, dtype="<f4", order="C") for array in arrays]
     text = json.dumps(header | {"shapes": [list(array.shape) for array in values]}).encode()
-    stream.write(_LENGTH.pack(len(text)))
-    stream.write(text)
+    write(_LENGTH.pack(len(text)) + text)
     for array in values:
-        stream.write(array.data if array.size else b"")
-    stream.flush()
+        write(array.reshape(-1).view(np.uint8).data if array.size else b"")
 
 
 def receive(read: Read) -> Message:
@@ -56,7 +57,7 @@ def receive(read: Read) -> Message:
     Example:
         >>> import io
         >>> pipe = io.BytesIO()
-        >>> send(pipe, {"id": 7}, [np.ones((2, 3), np.float32)])
+        >>> send(pipe.write, {"id": 7}, [np.ones((2, 3), np.float32)])
         >>> _ = pipe.seek(0)
         >>> header, arrays = receive(lambda size: bytearray(pipe.read(size)))
         >>> header["id"], arrays[0].shape

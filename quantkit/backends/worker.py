@@ -13,11 +13,12 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from quantkit.backends.artifact import artifact_from_json
-from quantkit.backends.runner import Session
+from quantkit.backends.runner import Session, Tensor
 from quantkit.backends.sessions import load_session, probe
 from quantkit.backends.wire import Message, MessageError, receive, send
 from quantkit.errors import QuantkitError
@@ -32,7 +33,7 @@ def main() -> None:
     try:
         session = _first(header, sink)
     except Exception as error:
-        send(sink, _failure(error, header["backend"]), [])
+        _send(sink, _failure(error, header["backend"]), [])
         return
     if session is not None:
         _serve(session, header["backend"], requests, sink)
@@ -70,7 +71,7 @@ def _read(source: BinaryIO, requests: "queue.SimpleQueue[Message]") -> None:
 def _first(header: dict[str, Any], sink: BinaryIO) -> Session | None:
     if header["do"] == "probe":
         probe(header["backend"])
-        send(sink, {"ok": True}, [])
+        _send(sink, {"ok": True}, [])
         return None
     artifact = artifact_from_json(header["artifact"])
     session = load_session(header["backend"], artifact, header["threads"])
@@ -81,7 +82,7 @@ def _first(header: dict[str, Any], sink: BinaryIO) -> Session | None:
         "run_threads": session.run_threads,
         "description": session.description,
     }
-    send(sink, {"ok": True} | facts, [])
+    _send(sink, {"ok": True} | facts, [])
     return session
 
 
@@ -110,9 +111,14 @@ def _write(answers: "queue.SimpleQueue[Future[Message]]", sink: BinaryIO) -> Non
     while True:
         header, arrays = answers.get().result()
         try:
-            send(sink, header, arrays)
+            _send(sink, header, arrays)
         except OSError:
             os._exit(0)
+
+
+def _send(sink: BinaryIO, header: dict[str, Any], arrays: Sequence[Tensor]) -> None:
+    send(sink.write, header, arrays)
+    sink.flush()
 
 
 def _failure(error: Exception, backend: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class WorkerProcess:
     def __init__(self, who: str, command: Sequence[str], timeout: float) -> None:
         self._who = who
         self._timeout = timeout
+        self._fate = ""
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         # Its own session: Ctrl-C in the terminal reaches the parent only, which ends the child.
         self._process = subprocess.Popen(
@@ -43,6 +44,9 @@ class WorkerProcess:
             env=python_environment(),
             start_new_session=True,
         )
+        # A child that hangs leaves the pipe full: no write may wait for it without an end.
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
 
     @property
     def pid(self) -> int:
@@ -50,9 +54,15 @@ class WorkerProcess:
         return self._process.pid
 
     def send(self, header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> None:
-        """Send one message; that the child is dead shows when its answer is awaited."""
-        with contextlib.suppress(BrokenPipeError):
-            send(cast("BinaryIO", self._process.stdin), header, arrays)
+        """Send one message; that the child is dead or hung shows when its answer is awaited."""
+        deadline = time.monotonic() + self._timeout
+        try:
+            send(lambda data: self._write(data, deadline), header, arrays)
+        except BrokenPipeError:
+            return
+        except TimeoutError:
+            self._fate = f"it took no input for {self._timeout:g} s"
+            self.kill()
 
     def receive(self) -> Message:
         """Wait for the next answer.
@@ -64,7 +74,7 @@ class WorkerProcess:
         try:
             return receive(lambda size: self._read(size, deadline))
         except EOFError:
-            reason = self._cause_of_death()
+            reason = self._fate or self._cause_of_death()
         except TimeoutError:
             reason = f"it gave no answer within {self._timeout:g} s"
         except MessageError as error:
@@ -105,6 +115,17 @@ class WorkerProcess:
                 raise EOFError
             view = view[count:]
         return data
+
+    def _write(self, data: bytes | memoryview, deadline: float) -> None:
+        assert self._process.stdin is not None
+        handle = self._process.stdin.fileno()
+        poll = select.poll()
+        poll.register(handle, select.POLLOUT)
+        rest = memoryview(data)
+        while rest:
+            if not poll.poll(max(0.0, 1e3 * (deadline - time.monotonic()))):
+                raise TimeoutError
+            rest = rest[os.write(handle, rest) :]
 
     def _cause_of_death(self) -> str:
         try:

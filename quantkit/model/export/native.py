@@ -24,7 +24,7 @@ class NativeRun:
 
     Args:
         seconds: Wall-clock time.
-        peak_mb: Highest resident memory, in megabytes.
+        peak_mb: Highest resident memory, in megabytes; 0 where the system does not tell.
     """
 
     seconds: float
@@ -106,17 +106,25 @@ def last_words(log: IO[bytes]) -> str:
 
 
 def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> float:
-    while True:
-        # subprocess has no way to tell one child's memory.
-        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-        if pid:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_maxrss / 1000
+    peak = 0.0
+    while child.poll() is None:
+        peak = max(peak, _high_water_mb(child.pid))
         if time.monotonic() > deadline:
             _kill(child)
             child.returncode = _TIMED_OUT
-            return 0.0
+            return peak
         time.sleep(_POLL_S)
+    return peak
+
+
+def _high_water_mb(pid: int) -> float:
+    # getrusage would count what this process had in memory when it forked.
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    kilobytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(kilobytes[0]) / 1000 if kilobytes else 0.0
 
 
 def _reason(code: int, timeout: float) -> str:

@@ -13,7 +13,7 @@ from quantkit.optional import require
 
 def simplify_onnx(
     source: OnnxFile, target: Path, shape: Sequence[int], *, timeout: float = 1200.0
-) -> tuple[OnnxFile, tuple[str, ...], NativeRun]:
+) -> tuple[OnnxFile, NativeRun]:
     """Simplify an ONNX file.
 
     Args:
@@ -23,7 +23,7 @@ def simplify_onnx(
         timeout: Seconds after which the conversion counts as hung.
 
     Returns:
-        The simpler network, what had to be mended first, and what the conversion used.
+        The simpler network, and what the conversion used.
 
     Raises:
         InputError: The file is no ONNX network with that input and those outputs.
@@ -36,20 +36,27 @@ def simplify_onnx(
         "target": str(target),
         "shape": [1, *shape],
     }
-    notes, used = run_step("simplify", "onnxsim", arguments, timeout)
-    return OnnxFile(target, source.input, source.outputs), tuple(notes), used
+    _, used = run_step("simplify", "onnxsim", arguments, timeout)
+    return OnnxFile(target, source.input, source.outputs), used
 
 
-def repaired_onnx(source: OnnxFile, target: Path, *, timeout: float = 1200.0) -> OnnxFile:
+def repair_onnx(
+    source: OnnxFile, target: Path, *, timeout: float = 1200.0
+) -> tuple[OnnxFile, tuple[str, ...]]:
     """Only mend an ONNX file, so that it can be run and compared with what becomes of it.
+
+    Returns:
+        The mended network, and what was wrong with it.
 
     Raises:
         InputError: The file is no ONNX network with that input and those outputs.
         BackendDied: Reading it crashed.
     """
     arguments = {"path": str(source.path), "input": source.input, "outputs": list(source.outputs)}
-    run_step("simplify", "onnx", arguments | {"target": str(target), "shape": None}, timeout)
-    return OnnxFile(target, source.input, source.outputs)
+    notes, _ = run_step(
+        "simplify", "onnx", arguments | {"target": str(target), "shape": None}, timeout
+    )
+    return OnnxFile(target, source.input, source.outputs), tuple(notes)
 
 
 def convert(

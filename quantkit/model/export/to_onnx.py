@@ -83,6 +83,7 @@ def _export_rewritten(torch: ModuleType, model: Any, config: str, target: Path) 
     numpy = require("numpy", extra="mmpose", purpose=_PURPOSE)
     spec = describe(config)
     plan = load_config(config)
+    plan.default_scope = "mmpose"
     plan.test_dataloader = tracing_data(spec)
     _remove(plan.model, "init_cfg")
     picture = numpy.zeros((spec.size[1], spec.size[0], 3), numpy.uint8)

@@ -1,0 +1,180 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from quantkit.backends import open_runner
+from quantkit.backends.export_chain import export
+from quantkit.backends.export_report import ExportReport, reusable_report
+from quantkit.errors import GateFailed, InputError
+from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
+from quantkit.progress import Feedback
+from tests.mmpose_configs import write_heatmap_config
+from tests.nets import small_network, write_pair
+from tests.onnx_nets import onnx_crops, reference_outputs, small_onnx
+from tests.oracles import mmpose_or_skip
+
+pytestmark = pytest.mark.slow
+
+FULL_SIZE = "QUANTKIT_FULL_SIZE"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pnnx() -> None:
+    pytest.importorskip("pnnx", exc_type=ImportError)
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> OnnxFile:
+    return small_onnx(tmp_path / "small.onnx", outputs=2)
+
+
+def outputs_of(report: ExportReport, tensor: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    with open_runner("ncnn", report.ncnn) as runner:
+        return list(runner.run(tensor))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    folder = tmp_path_factory.mktemp("exported")
+    source = small_onnx(folder / "small.onnx", outputs=2)
+    return export(source, onnx_crops(2), folder / "work")
+
+
+def test_an_onnx_file_becomes_an_ncnn_network_that_computes_the_same(
+    exported: ExportReport, onnx: OnnxFile
+) -> None:
+    crop = onnx_crops(1)[0]
+    expected = reference_outputs(onnx, crop)
+    for got, wanted in zip(outputs_of(exported, crop), expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-5)
+
+
+def test_each_step_reports_its_cost_and_its_difference(exported: ExportReport) -> None:
+    assert [step.name for step in exported.steps] == [
+        "onnx -> simplified onnx",
+        "simplified onnx -> ncnn",
+    ]
+    for step in exported.steps:
+        assert step.difference is not None
+        assert step.difference.relative < 1e-5
+        assert step.seconds > 0
+        assert step.size_mb > 0
+    files = {path.name for path in exported.ncnn.bin.parent.iterdir()}
+    assert files == {"model.onnx", "model.param", "model.bin", "export.json"}
+
+
+def test_an_unchanged_network_is_reused_and_a_changed_one_is_not(
+    onnx: OnnxFile, tmp_path: Path
+) -> None:
+    crops = onnx_crops(1)
+    work = tmp_path / "work"
+    seen: list[tuple[str, int, int]] = []
+    notes: list[str] = []
+    feedback = Feedback(progress=lambda *step: seen.append(step), note=notes.append)
+    first = export(onnx, crops, work, feedback=feedback)
+    assert seen == [("export", 1, 2), ("export", 2, 2)]
+    assert notes == []
+    again = export(onnx, crops, work, feedback=feedback)
+    assert (first.reused, again.reused) == (False, True)
+    assert (again.steps, again.onnx, again.ncnn) == (first.steps, first.onnx, first.ncnn)
+    assert len(notes) == 1
+    assert "reused" in notes[0]
+    small_onnx(onnx.path, outputs=2, seed=9)
+    assert not export(onnx, crops, work).reused
+
+
+@pytest.mark.parametrize("damaged", ["model.bin", "model.onnx", "export.json"])
+def test_a_damaged_output_is_not_reused(
+    exported: ExportReport, tmp_path: Path, damaged: str
+) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(exported.ncnn.bin.parent, work)
+    assert reusable_report(work, exported.key) is not None
+    assert reusable_report(work, "another key") is None
+    (work / damaged).write_bytes((work / damaged).read_bytes()[:-9])
+    assert reusable_report(work, exported.key) is None
+
+
+def test_the_report_on_disk_is_plain_json(exported: ExportReport) -> None:
+    folder = exported.ncnn.bin.parent
+    value = json.loads((folder / "export.json").read_text())
+    assert value == exported.to_json()
+    assert str(folder) not in json.dumps(value)
+
+
+def test_a_difference_over_the_bound_fails_and_leaves_nothing(
+    onnx: OnnxFile, tmp_path: Path
+) -> None:
+    with pytest.raises(GateFailed, match="step 'simplified onnx -> ncnn' moves an output by"):
+        export(onnx, onnx_crops(1), tmp_path / "work", bound=1e-12)
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_an_ncnn_network_passes_through(tmp_path: Path) -> None:
+    files = write_pair(small_network(np.random.default_rng(0)), tmp_path)
+    report = export(files, [np.zeros((3, 64, 48), np.float32)], tmp_path / "work")
+    assert report.ncnn == files
+    assert report.onnx is None
+    assert report.steps == ()
+    assert not (tmp_path / "work").exists()
+
+
+def test_an_export_without_crops_is_refused(onnx: OnnxFile, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one crop"):
+        export(onnx, [], tmp_path / "work")
+
+
+def test_a_crop_of_another_size_is_refused(onnx: OnnxFile, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="takes an input of shape"):
+        export(onnx, [np.zeros((3, 8, 8), np.float32)], tmp_path / "work")
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    gone = NcnnFiles(tmp_path / "n.param", tmp_path / "n.bin", "data", ("heatmap",))
+    with pytest.raises(InputError, match=r"n\.param: cannot be read"):
+        export(gone, onnx_crops(1), tmp_path / "work")
+
+
+def test_an_mmpose_network_goes_all_the_way(tmp_path: Path) -> None:
+    mmpose_or_skip()
+    source = MMPoseSource(str(write_heatmap_config(tmp_path)), None, seed=2)
+    crops = [np.random.default_rng(n).normal(size=(3, 96, 64)).astype("f4") for n in range(2)]
+    report = export(source, crops, tmp_path / "work")
+    assert report.steps[0].name == "mmpose -> onnx"
+    assert report.onnx is not None
+    assert report.onnx.outputs == ("heatmap",)
+    with open_runner("pytorch", source) as runner:
+        (expected,) = runner.run(crops[0])
+    (got,) = outputs_of(report, crops[0])
+    assert np.abs(got - expected).max() < 1e-5 * np.ptp(expected)
+
+
+def test_a_network_of_an_old_exporter_is_mended(real_data: Path, tmp_path: Path) -> None:
+    path = real_data / "models" / "simplepose_256x192.onnx"
+    source = OnnxFile(path, "data", ("hybridsequential0_conv7_fwd",))
+    crops = [np.random.default_rng(n).normal(size=(3, 256, 192)).astype("f4") for n in range(2)]
+    report = export(source, crops, tmp_path / "work")
+    assert any("BatchNormalization are spatial" in note for note in report.steps[0].notes)
+    shipped = NcnnFiles(
+        path.with_suffix(".param"), path.with_suffix(".bin"), "data", source.outputs
+    )
+    with open_runner("ncnn", shipped) as runner:
+        (expected,) = runner.run(crops[0])
+    np.testing.assert_allclose(outputs_of(report, crops[0])[0], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.skipif(not os.environ.get(FULL_SIZE), reason=f"{FULL_SIZE} is not set: takes a minute")
+def test_the_full_size_hourglass_goes_all_the_way(tmp_path: Path) -> None:
+    mmpose_or_skip()
+    source = MMPoseSource("td-hm_hourglass52_8xb32-210e_coco-256x256", None)
+    crops = [np.random.default_rng(n).normal(size=(3, 256, 256)).astype("f4") for n in range(2)]
+    report = export(source, crops, tmp_path / "work")
+    assert report.ncnn.bin.stat().st_size > 4 * 93_000_000
+    for step in report.steps:
+        assert step.difference is not None
+        assert step.difference.relative < 1e-5
