@@ -1,0 +1,115 @@
+"""The README's commands, run as they stand there."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from quantkit.calibration.table import read_table
+from quantkit.selection.manifest import read_calibration_set
+from quantkit.storage import read_json
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MISSING = [
+    name
+    for name in ("torch", "mmpose", "mmdeploy", "openvino", "pnnx")
+    if not importlib.util.find_spec(name)
+]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.backend,
+    pytest.mark.skipif(bool(MISSING), reason=f"the demo needs quantkit[all], {MISSING} is missing"),
+]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def run(command: str, folder: Path) -> str:
+    """Run one line of the README with this environment's `quantkit`."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    done = subprocess.run(
+        shlex.split(command, comments=True),
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def table_rows(text: str) -> Mapping[str, list[str]]:
+    """Rows of the table of backends: name to what stands after it."""
+    names = ("pytorch", "onnxruntime", "openvino", "tensorrt", "ncnn", "ncnn-int8")
+    lines = [line.split() for line in text.splitlines()]
+    return {words[0]: words[1:] for words in lines if len(words) > 1 and words[0] in names}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder where `quantkit demo` ran, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    install = next(line for line in "".join(blocks("sh")).splitlines() if "quantkit demo" in line)
+    command = install.split("&&")[-1].strip().removeprefix(".venv/bin/")
+    return folder, run(command, folder)
+
+
+def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
+    shown = next(block for block in blocks("text") if "ncnn-int8" in block)
+    expected, got = table_rows(shown), table_rows(demo[1])
+    assert list(expected) == list(got)
+    for backend, figures in expected.items():
+        if figures[0] == "unavailable":
+            continue
+        # Another processor's int8 kernels differ in the last bits, and so may a few keypoints.
+        assert float(got[backend][0]) == pytest.approx(float(figures[0]), abs=0.004), backend
+    assert re.findall(r"^ [1-3]\s+(\S+)", shown, re.M) == re.findall(
+        r"^ [1-3]\s+(\S+)", demo[1], re.M
+    )
+
+
+def test_the_demos_table_has_good_fp32_rows_and_a_drop(demo: tuple[Path, str]) -> None:
+    rows = table_rows(demo[1])
+    value = read_json(demo[0] / "quantkit-demo/work_dirs/hourglass_small/eval/eval.json")
+    ap = {row["backend"]: row["ap"] for row in value["rows"] if row["status"] == "ok"}
+    assert 0.6 < ap["pytorch"] < 0.92
+    fp32 = [ap[name] for name in ("pytorch", "onnxruntime", "openvino", "ncnn")]
+    assert max(fp32) - min(fp32) <= 0.0005
+    assert ap["ncnn-int8"] < ap["pytorch"]
+    assert "tensorrt" in rows
+
+
+def test_the_committed_results_are_those_of_the_demo(demo: tuple[Path, str]) -> None:
+    made = demo[0] / "quantkit-demo"
+    committed = sorted((ROOT / "calib_sets").glob("*.json"))
+    assert committed
+    for path in committed:
+        assert read_calibration_set(path) == read_calibration_set(made / "calib_sets" / path.name)
+    tables = sorted((ROOT / "tables").rglob("*.table"))
+    assert tables
+    for path in tables:
+        expected, got = read_table(path), read_table(made / path.relative_to(ROOT))
+        assert got.weight_scales == expected.weight_scales
+        assert got.activation_scales == pytest.approx(expected.activation_scales, rel=1e-3)
+
+
+def test_the_everyday_commands_run(demo: tuple[Path, str], tmp_path: Path) -> None:
+    everyday = next(block for block in blocks("sh") if "quantkit init --mmpose" in block)
+    lines = [line for line in everyday.splitlines() if line.startswith("quantkit ")]
+    assert len(lines) == 5
+    init, *steps = lines
+    run(init, tmp_path)
+    assert "size = [256, 256]" in (tmp_path / "quantkit.toml").read_text()
+    for line in steps:
+        assert run(line, demo[0] / "quantkit-demo")
