@@ -54,6 +54,7 @@ def walkthrough(folder: Path, *, threads: int, feedback: Feedback) -> DemoResult
             ("int8 model", calibrated.int8.param),
             ("fp32 model", calibrated.fp32.param),
             ("layer ranking", project.work_dir / "sensitivity.json"),
-            ("evaluation", project.work_dir / "eval"),
+            ("evaluation", project.work_dir / "eval" / "eval.json"),
+            ("keypoints drawn", project.work_dir / "eval" / "predictions.png"),
         ),
     )

@@ -18,11 +18,13 @@ from quantkit.evaluation.predictions import Predictions
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import artifact_files, backend_artifacts
 from quantkit.project.config import Project
+from quantkit.report.predictions import draw_predictions
 from quantkit.storage import content_key, from_here, sha256_file, write_atomically
 
 _VERSIONED = ("quantkit", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "ncnn")
 _TIMED_RUNS = 20
 _PRECISION = {"ncnn-int8": "int8"}
+_DRAWN = 8
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def evaluate_backends(
         for name in names
     ]
     comparison = _compare(project, val, measured, baseline, table if "ncnn-int8" in names else None)
-    write_atomically(project.work_dir / "eval" / "eval.json", comparison.text())
+    folder = project.work_dir / "eval"
+    write_atomically(folder / "eval.json", comparison.text())
+    write_atomically(folder / "predictions.png", _picture(val, measured, comparison.baseline))
     return comparison
 
 
@@ -167,6 +171,17 @@ def _compare(
         versions={name: found for name in _VERSIONED if (found := _version(name)) is not None},
         rows=tuple(_with_drop(one, reference, val) for one in measured),
     )
+
+
+def _picture(val: PoseDataset, measured: Sequence[_Measured], baseline: str | None) -> bytes:
+    """Draw the baseline's keypoints, and under them the ones of the int8 networks."""
+    drawn = {
+        one.row.backend: one.evaluation.predictions
+        for one in measured
+        if one.evaluation and (one.row.backend == baseline or one.row.precision == "int8")
+    }
+    step = max(1, len(val.persons) // _DRAWN)
+    return draw_predictions(val, drawn, persons=range(0, len(val.persons), step)[:_DRAWN])
 
 
 def _with_drop(one: _Measured, reference: Evaluation | None, val: PoseDataset) -> Row:

@@ -29,7 +29,7 @@ def draw_predictions(
     *,
     persons: Sequence[int],
     tile: int = 160,
-) -> Image:
+) -> bytes:
     """Draw a row of persons for each network: left limbs green, right limbs red.
 
     Args:
@@ -39,9 +39,9 @@ def draw_predictions(
         tile: Side of one person's square, in pixels.
 
     Returns:
-        BGR pixels, shape (height, width, 3).
+        A PNG file; empty where there are no predictions.
     """
-    rows = []
+    rows: list[Image] = []
     for name, found in predictions.items():
         tiles = [
             _tile(dataset.persons[i], found.keypoints[i], found.scores[i], tile) for i in persons
@@ -52,7 +52,7 @@ def draw_predictions(
             caption, name, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
         )
         rows += [caption, row]
-    return np.vstack(rows)
+    return cv2.imencode(".png", np.vstack(rows))[1].tobytes() if rows else b""
 
 
 def _tile(
