@@ -1,5 +1,7 @@
 """The export: MMPose -> ONNX -> simplified ONNX -> ncnn, each compared with the one before it."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -77,7 +79,8 @@ def export(
     except OSError as error:
         message = f"cannot be made ({error.strerror})"
         raise InputError(message, path=work_dir) from error
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=work_dir) as folder:
+    _remove_leftovers(work_dir)
+    with tempfile.TemporaryDirectory(prefix=f".export-{os.getpid()}-", dir=work_dir) as folder:
         chain = _Chain(Path(folder), samples, bound, threads, feedback)
         report = _moved(chain.run(source, key), work_dir)
     write_report(report, work_dir)
@@ -156,6 +159,14 @@ class _Chain:
     def _outputs(self, backend: BackendName, artifact: Artifact) -> list[Outputs]:
         with open_runner(backend, artifact, threads=self.threads) as runner:
             return list(runner.stream(self.samples))
+
+
+def _remove_leftovers(work_dir: Path) -> None:
+    """Remove what an export that was killed left; it can be a gigabyte."""
+    for folder in work_dir.glob(".export-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size_mb(artifact: OnnxFile | NcnnFiles) -> float:

@@ -43,6 +43,7 @@ class OpenvinoSession:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
         }
         try:
             compiled = openvino.Core().compile_model(str(file.path), "CPU", settings)

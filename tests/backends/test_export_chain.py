@@ -85,7 +85,10 @@ def test_an_unchanged_network_is_reused_and_a_changed_one_is_not(
     assert len(notes) == 1
     assert "reused" in notes[0]
     small_onnx(onnx.path, outputs=2, seed=9)
+    leftover = work / f".export-{2**22 + 1}-killed"
+    leftover.mkdir()
     assert not export(onnx, crops, work).reused
+    assert not leftover.exists()
 
 
 @pytest.mark.parametrize("damaged", ["model.bin", "model.onnx", "export.json"])
