@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantkit.backends import availability, open_runner
-from quantkit.errors import InputError
+from quantkit.backends import open_runner
 from quantkit.model.source import MMPoseSource
 from tests.mmpose_configs import write_heatmap_config
 from tests.oracles import mmpose_or_skip
@@ -15,10 +14,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.backend]
 @pytest.fixture(scope="module", autouse=True)
 def _mmpose() -> None:
     mmpose_or_skip()
-
-
-def test_it_is_available_where_mmpose_is() -> None:
-    assert availability("pytorch") is None
 
 
 def test_it_runs_mmposes_network_without_the_flip_test(tmp_path: Path) -> None:
@@ -36,10 +31,3 @@ def test_it_runs_mmposes_network_without_the_flip_test(tmp_path: Path) -> None:
         got = list(runner.stream(crops))
     for (heatmap,), wanted in zip(got, expected, strict=True):
         np.testing.assert_allclose(heatmap, wanted, rtol=0, atol=1e-4)
-
-
-def test_a_wrong_config_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "evil.py"
-    path.write_text("import os\n")
-    with pytest.raises(InputError, match=r"evil\.py:1: an mmpose config may hold data only"):
-        open_runner("pytorch", MMPoseSource(str(path), None))

@@ -27,8 +27,8 @@ def build_pose_model(source: MMPoseSource) -> Any:
         InputError: The config or the checkpoint is wrong, or they do not belong together.
         Unavailable: MMPose is not installed.
     """
-    import_mmpose()
     config = load_config(source.config)
+    import_mmpose()
     import_custom_modules(config, source.config)
     registry = require("mmpose.registry", extra="mmpose", purpose="An mmpose model")
     engine = require("mmengine.registry", extra="mmpose", purpose="An mmpose model")
