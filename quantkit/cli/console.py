@@ -23,8 +23,10 @@ _PIPE_WIDTH = 100
 
 def results() -> Console:
     """Make the console that results are printed on; a pipe gets 100 columns."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    return console
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quantkit.cli.console import feedback, results
-from quantkit.cli.options import ThreadsOption
+from quantkit.cli.options import OverwriteOption, ThreadsOption
 
 
 def demo(
@@ -14,6 +14,7 @@ def demo(
         "quantkit-demo"
     ),
     threads: ThreadsOption = 2,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Export, calibrate, rank and evaluate the embedded pose network, in minutes."""
     from quantkit.demo.walkthrough import walkthrough
@@ -22,13 +23,13 @@ def demo(
     from quantkit.storage import from_here
 
     with feedback() as shown:
-        result = walkthrough(folder, threads=threads, feedback=shown)
+        result = walkthrough(folder, threads=threads, feedback=shown, overwrite=overwrite)
     console = results()
     console.print(evaluation_table(result.comparison, console.width))
     for reason in reasons(result.comparison):
-        console.print(reason, markup=False)
+        console.print(reason)
     console.print()
     console.print(sensitivity_table(result.sensitivity, worst=5))
     console.print()
     for what, where in result.files:
-        console.print(f"{what:<18} {from_here(where)}", markup=False, soft_wrap=True)
+        console.print(f"{what:<18} {from_here(where)}", soft_wrap=True)

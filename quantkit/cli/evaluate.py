@@ -50,7 +50,7 @@ def evaluate(
         console = results()
         console.print(evaluation_table(comparison, console.width))
         for reason in reasons(comparison):
-            console.print(reason, markup=False)
+            console.print(reason)
     if backend:
         _require(comparison.failed())
     if max_drop is not None and (failed := comparison.over(max_drop)):

@@ -35,7 +35,7 @@ def init(
 
     if demo:
         with feedback() as shown:
-            materialize(folder, shown)
+            materialize(folder, shown, overwrite=overwrite)
     else:
         start = _start(mmpose, checkpoint, onnx, ncnn)
         start = replace(start, size=size or start.size, name=name or start.name)

@@ -38,19 +38,21 @@ images = "data/calibration"
 """
 
 
-def materialize(folder: Path, feedback: Feedback) -> Project:
+def materialize(folder: Path, feedback: Feedback, *, overwrite: bool = False) -> Project:
     """Write the embedded default into a folder, or open it where it lies already.
 
     Args:
         folder: The project folder; made if it is absent.
         feedback: Told how the rendering goes.
+        overwrite: Replace a model or a project file that has other content.
 
     Raises:
         InputError: The folder holds another project, or cannot be written.
     """
     for name in (f"{MODEL}.py", f"{MODEL}.pth"):
-        write_result(folder / "model" / name, files("quantkit.demo").joinpath(name).read_bytes())
-    write_result(folder / "quantkit.toml", PROJECT)
+        content = files("quantkit.demo").joinpath(name).read_bytes()
+        write_result(folder / "model" / name, content, overwrite=overwrite)
+    write_result(folder / "quantkit.toml", PROJECT, overwrite=overwrite)
     write_dataset(folder / "data", "calibration", feedback.progress)
     write_dataset(folder / "data", "val", feedback.progress)
     return load_project(folder)

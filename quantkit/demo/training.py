@@ -35,7 +35,7 @@ class Training:
         held_out: How many are held out.
     """
 
-    steps: int = 14_000
+    steps: int = 20_000
     batch: int = 32
     rate: float = 4e-3
     warm_up: int = 500

@@ -28,20 +28,25 @@ class DemoResult:
     files: tuple[tuple[str, Path], ...]
 
 
-def walkthrough(folder: Path, *, threads: int, feedback: Feedback) -> DemoResult:
+def walkthrough(
+    folder: Path, *, threads: int, feedback: Feedback, overwrite: bool = False
+) -> DemoResult:
     """Run every step on the embedded default; unchanged steps are reused.
 
     Args:
         folder: The project folder; made if it is absent.
         threads: Worker threads.
         feedback: Told how it goes.
+        overwrite: Replace what an earlier version wrote there.
 
     Raises:
         Unavailable: mmpose, torch or pnnx is not installed.
     """
     feedback.note("the whole way on the embedded default: two to five minutes on two cores")
-    project = materialize(folder, feedback)
-    calibrated = calibrate_model(project, CalibrationRequest(), threads=threads, feedback=feedback)
+    project = materialize(folder, feedback, overwrite=overwrite)
+    calibrated = calibrate_model(
+        project, CalibrationRequest(), threads=threads, feedback=feedback, overwrite=overwrite
+    )
     ranking = rank_layers(project, workers=threads, feedback=feedback)
     comparison = evaluate_backends(project, threads=threads, feedback=feedback)
     return DemoResult(

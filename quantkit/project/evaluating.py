@@ -104,7 +104,7 @@ def _measure(job: _Job, name: BackendName, artifact: Artifact | str) -> _Measure
             predictions = _predictions(job, runner, artifact)
             sample = next(crops(job.val.persons[:1], job.project.input)).tensor
             took = latency(runner, sample, _TIMED_RUNS)
-            description = runner.description
+            description = f"{runner.description}; ms on {took.threads} threads"
     except Unavailable as error:
         return _Measured(replace(row, status="unavailable", reason=str(error)))
     except BackendDied as error:

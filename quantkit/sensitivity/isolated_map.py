@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from quantkit.errors import QuantkitError
+from quantkit.model.export.native import cause_of_death
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -50,7 +51,7 @@ class _Child(Generic[Task]):
             return self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
-            return Died(_how_it_ended(self.process.exitcode))
+            return Died(cause_of_death(self.process.exitcode or 0))
 
     def stop(self) -> None:
         self.connection.close()
@@ -118,9 +119,3 @@ def _serve(
                 connection.send(work(connection.recv()))
         except QuantkitError as error:
             connection.send(error)
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        return signal.Signals(-code).name
-    return f"exit code {code}"

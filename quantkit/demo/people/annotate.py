@@ -13,7 +13,7 @@ from quantkit.demo.people.paint import Owners
 from quantkit.demo.people.rotation import Array
 
 # Persons of whom fewer keypoints are seen are annotated without any, as in COCO.
-_MIN_SEEN: Final = 4
+_MIN_SEEN: Final = 6
 # A shoulder or hip this much (in statures) behind the middle of the body is hidden by it.
 _BEHIND: Final = 0.035
 _WINDOW: Final = 2
@@ -38,7 +38,8 @@ class RenderedPerson:
     """What the annotations say about one person.
 
     Attributes:
-        keypoints: Shape (17, 3): x, y in pixels and v: 0 outside the picture, 1 hidden, 2 seen.
+        keypoints: Shape (17, 3): x, y in pixels and v: 0 outside the picture or behind somebody
+            or something else, 1 hidden by the person's own body, 2 seen.
         box: x, y, width, height of what is seen.
         area: Pixels of what is seen.
     """
@@ -79,8 +80,13 @@ def _visibility(owners: Owners, pixels: Array, points: Array, figure: Figure) ->
         if 0 <= x < width and 0 <= y < height:
             behind = depth[i] < (depth[i] + depth[keypoints.MIRROR[i]]) / 2 - _BEHIND
             covers = _covers(keypoints.NAMES[i], behind=bool(behind))
-            v[i] = 2 if covers & _parts_near(owners, x, y, figure) else 1
+            seen = bool(covers & _parts_near(owners, x, y, figure))
+            v[i] = 2 if seen else 1 if _is_of(figure, owners[y, x]) else 0
     return np.zeros_like(v) if (v == 2).sum() < _MIN_SEEN else v
+
+
+def _is_of(figure: Figure, owner: int) -> bool:
+    return figure.first_owner <= owner < figure.first_owner + len(figure.parts)
 
 
 def _covers(name: str, *, behind: bool) -> frozenset[str]:

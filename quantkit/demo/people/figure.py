@@ -13,7 +13,7 @@ from quantkit.demo.people.pose import draw_pose
 from quantkit.demo.people.skeleton import Skeleton, draw_build, place_joints
 
 # How often a person may be cut by the border of the picture, and how much of it at most.
-_CUT_SHARE = 0.22
+_CUT_SHARE = 0.16
 _MOST_CUT = 0.38
 
 
@@ -56,7 +56,7 @@ def _draw_figure(width: int, height: int, count: int, rng: Generator) -> Figure:
     skeleton = place_joints(draw_pose(rng), draw_build(rng))
     parts = body_parts(skeleton, draw_look(rng))
     rotation, distance = draw_view(rng)
-    stature = rng.uniform(0.62, 1.3) if count == 1 else rng.uniform(0.48, 1.05)
+    stature = rng.uniform(0.68, 1.2) if count == 1 else rng.uniform(0.58, 1.0)
     camera = Camera(rotation, distance, stature * height, (0.0, 0.0))
     return Figure(skeleton, parts, _place(camera, skeleton, (width, height), rng), 1)
 
