@@ -1,56 +1,12 @@
-"""A conversion in a Python of its own: `python -m quantkit.model.export.child STEP ARGUMENTS`.
-
-torch, mmdeploy and onnxsim print, warn, change global state and can crash: none of that belongs
-into the process of a command.
-"""
+"""The child of `step.run_step`: `python -m quantkit.model.export.child STEP ARGUMENTS RESULT`."""
 
 import json
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, assert_never
 
-from quantkit.errors import BackendDied, InputError, QuantkitError, Unavailable
-from quantkit.model.export.native import NativeRun, python_environment, run_native
-
-Step = Literal["to_onnx", "simplify"]
-
-_ERRORS: Final[dict[str, type[QuantkitError]]] = {
-    kind.__name__: kind for kind in (InputError, Unavailable, BackendDied)
-}
-
-
-def run_step(
-    step: Step, who: str, arguments: dict[str, Any], timeout: float
-) -> tuple[Any, NativeRun]:
-    """Run one conversion in a child process.
-
-    Args:
-        step: Which conversion.
-        who: The subject of error messages.
-        arguments: Its keyword arguments, as JSON values.
-        timeout: Seconds after which it counts as hung.
-
-    Returns:
-        What the conversion returned, and what it used.
-
-    Raises:
-        InputError: As the conversion raised it.
-        Unavailable: A package that it needs is missing.
-        BackendDied: It crashed or hung.
-    """
-    with tempfile.TemporaryDirectory(prefix="quantkit-") as folder:
-        result = Path(folder, "result.json")
-        command = [sys.executable, "-P", "-m", "quantkit.model.export.child"]
-        command += [step, json.dumps(arguments), str(result)]
-        used = run_native(
-            who, command, folder=Path.cwd(), timeout=timeout, environment=python_environment()
-        )
-        answer = json.loads(result.read_text())
-    if "error" in answer:
-        kind, message = answer["error"]
-        raise _ERRORS[kind](message)
-    return answer["value"], used
+from quantkit.errors import QuantkitError
+from quantkit.model.export.step import Step
 
 
 def main(step: Step, arguments: str, result: str) -> None:
@@ -72,6 +28,8 @@ def _convert(step: Step, arguments: dict[str, Any]) -> object:
             from quantkit.model.export.simplify import convert as simplify
 
             return simplify(**arguments)
+        case _:
+            assert_never(step)
 
 
 if __name__ == "__main__":
