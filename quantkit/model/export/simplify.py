@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.errors import InputError
-from quantkit.model.export.step import run_step
 from quantkit.model.export.native import NativeRun
+from quantkit.model.export.step import run_step
 from quantkit.model.source import OnnxFile
 from quantkit.optional import require
 

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any, Final
 
 from quantkit.errors import InputError
-from quantkit.model.export.step import run_step
 from quantkit.model.export.deploy_config import INPUT, OPSET, deploy_config, tracing_data
 from quantkit.model.export.native import NativeRun
+from quantkit.model.export.step import run_step
 from quantkit.model.mmlab import build_pose_model, describe, head_outputs, load_config
 from quantkit.model.mmlab.shims import quiet
 from quantkit.model.source import MMPoseSource, OnnxFile
