@@ -44,7 +44,8 @@ def reasons(comparison: Comparison) -> list[str]:
 def _caption(comparison: Comparison) -> str:
     return (
         f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. OKS: mean"
-        " similarity of the keypoints to the baseline's. ms: median of single runs, ncnn on one thread."
+        " similarity of the keypoints to the baseline's. ms: median of single runs (ncnn: one"
+        " thread)."
     )
 
 
