@@ -65,5 +65,6 @@ def bin_counts(values: NDArray[np.float32], absmax: float) -> NDArray[np.int64]:
         np.minimum(positions, np.float32(BINS - 1), out=positions)
         # OpenCV's histogram of 16-bit integers lets other threads run, numpy's bincount does not.
         bins = positions.astype(np.uint16)
-        counts += cv2.calcHist([bins], [0], None, [BINS], [0, BINS])[:, 0].astype(np.int64)
+        histogram = cv2.calcHist([bins], [0], None, [BINS], [0, BINS])
+        counts += histogram.reshape(-1).astype(np.int64)  # OpenCV 4: (2048, 1), 5: (2048,)
     return counts
