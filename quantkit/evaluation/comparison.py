@@ -64,6 +64,7 @@ class Comparison:
 
     Attributes:
         model: Name of the model.
+        input_size: Width and height of the network's input in pixels.
         dataset: Name of the annotation file.
         instances: Number of persons.
         baseline: The backend that drops are measured against; None where none ran.
@@ -73,6 +74,7 @@ class Comparison:
     """
 
     model: str
+    input_size: tuple[int, int]
     dataset: str
     instances: int
     baseline: str | None
@@ -97,7 +99,8 @@ class Comparison:
         rows = [asdict(row) for row in self.rows]
         for row in rows:
             row["ap_drop_ci"] = row["ap_drop_ci"] and list(row["ap_drop_ci"])
-        return {"schema": SCHEMA, **asdict(self), "versions": dict(self.versions), "rows": rows}
+        value = {**asdict(self), "input_size": list(self.input_size), "rows": rows}
+        return {"schema": SCHEMA, **value}
 
     def text(self) -> str:
         """Write the file's content."""
@@ -116,8 +119,9 @@ def read_comparison(path: Path) -> Comparison:
             message = f"has another schema than {SCHEMA}: run the evaluation again"
             raise InputError(message, path=path)
         rows = tuple(_row(row) for row in value.pop("rows"))
-        return Comparison(**value, rows=rows)
-    except (KeyError, TypeError, AttributeError) as error:
+        width, height = value.pop("input_size")
+        return Comparison(**value, input_size=(width, height), rows=rows)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"is not an evaluation: {error!r}", path=path) from error
 
 

@@ -18,6 +18,7 @@ from quantkit.evaluation.predictions import Predictions
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import artifact_files, backend_artifacts
 from quantkit.project.config import Project
+from quantkit.report.evaluation_files import write_evaluation
 from quantkit.report.predictions import draw_predictions
 from quantkit.storage import content_key, from_here, sha256_file, write_atomically
 
@@ -83,7 +84,7 @@ def evaluate_backends(
     ]
     comparison = _compare(project, val, measured, baseline, table if "ncnn-int8" in names else None)
     folder = project.work_dir / "eval"
-    write_atomically(folder / "eval.json", comparison.text())
+    write_evaluation(folder, comparison)
     write_atomically(folder / "predictions.png", _picture(val, measured, comparison.baseline))
     return comparison
 
@@ -164,6 +165,7 @@ def _compare(
     reference = ran[base] if base is not None else None
     return Comparison(
         model=project.name,
+        input_size=project.input.size,
         dataset=project.val.annotations.name,
         instances=len(val.persons),
         baseline=base,

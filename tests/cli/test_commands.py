@@ -71,6 +71,11 @@ def test_eval_alone_calibrates_and_compares(quantkit: Command) -> None:
     assert 0 < int8["oks_vs_baseline"] < 1
     assert int8["size_mb"] < fp32["size_mb"]
     assert min(int8["ms_per_instance"], fp32["ms_per_instance"]) > 0
+    folder = quantkit.project.work_dir / "eval"
+    assert json.loads((folder / "eval.json").read_text()) == value
+    assert "## ncnn-int8" in (folder / "eval.md").read_text()
+    assert (folder / "eval.csv").read_text().count("\n") == 3
+    assert "(AP) @[ IoU=0.50:0.95" in (folder / "ncnn-int8.log").read_text()
 
 
 def test_all_backends_say_why_they_cannot_run(quantkit_shared: Command) -> None:

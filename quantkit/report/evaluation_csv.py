@@ -1,0 +1,39 @@
+"""The rows of an evaluation as CSV, one line a backend, figures in full precision."""
+
+import csv
+import io
+from typing import Any, Final
+
+from quantkit.evaluation.comparison import Comparison
+
+_INTERVAL: Final = "ap_drop_ci"
+_BOUNDS: Final = ("ap_drop_low", "ap_drop_high")
+
+
+def evaluation_csv(comparison: Comparison) -> str:
+    """Write the rows with the names of `quantkit eval --json`; the interval takes two columns.
+
+    What has no figure is an empty cell.
+    """
+    lines = [_line(comparison, row) for row in comparison.to_json()["rows"]]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _line(comparison: Comparison, row: dict[str, Any]) -> dict[str, Any]:
+    line = {
+        "model": comparison.model,
+        "input_size": "x".join(str(side) for side in comparison.input_size),
+        "dataset": comparison.dataset,
+        "instances": comparison.instances,
+        "baseline": comparison.baseline,
+    }
+    for name, value in row.items():
+        if name == _INTERVAL:
+            line |= dict(zip(_BOUNDS, value or (None, None), strict=True))
+        else:
+            line[name] = value
+    return line

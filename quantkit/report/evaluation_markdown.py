@@ -1,0 +1,62 @@
+"""The rows of an evaluation as Markdown, in the layout of MMPose's model pages."""
+
+from typing import Final
+
+from quantkit.evaluation.comparison import Comparison, Row
+from quantkit.report.evaluation_log import drop_sentence
+
+_COLUMNS: Final = ("Arch", "Input Size", "AP", "AP50", "AP75", "AR", "AR50", "log")
+_FIGURES: Final = ("ap", "ap50", "ap75", "ar", "ar50")
+
+
+def evaluation_markdown(comparison: Comparison) -> str:
+    """Write one section a backend; the log is a link relative to the file's folder."""
+    title = f"# {_escaped(comparison.model)}"
+    data = f"{comparison.instances} persons of {_escaped(comparison.dataset)}."
+    sections = [_section(comparison, row) for row in comparison.rows]
+    return "\n\n".join([title, data, *sections]) + "\n"
+
+
+def log_name(row: Row) -> str:
+    """Name the log file of a backend, beside the Markdown file."""
+    return f"{row.backend}.log"
+
+
+def _section(comparison: Comparison, row: Row) -> str:
+    parts = [f"## {row.backend}"]
+    if row.status != "ok":
+        parts.append(f"{row.status}: {_escaped(row.reason or '')} ([log]({log_name(row)}))")
+        return "\n\n".join(parts)
+    parts.append("\n".join(_line(cells) for cells in _table(comparison, row)))
+    if sentence := drop_sentence(comparison, row):
+        parts.append(f"{sentence[0].upper()}{sentence[1:]}.")
+    return "\n\n".join(parts)
+
+
+def _table(comparison: Comparison, row: Row) -> list[list[str]]:
+    width, height = comparison.input_size
+    figures = [getattr(row, name) for name in _FIGURES]
+    return [
+        list(_COLUMNS),
+        [":--", ":-:", *["--:" for _ in _FIGURES], ":-:"],
+        [
+            _escaped(comparison.model),
+            f"{width}x{height}",
+            *["" if value is None else f"{value:.3f}" for value in figures],
+            f"[log]({log_name(row)})",
+        ],
+    ]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    r"""Keep a name from being taken for markup.
+
+    Example:
+        >>> print(_escaped("a|b_c"))
+        a\|b\_c
+    """
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in text)

@@ -1,0 +1,133 @@
+import csv
+import io
+import re
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from pycocotools.cocoeval import COCOeval
+
+from quantkit.errors import InputError
+from quantkit.evaluation.coco_ap import coco_figures
+from quantkit.evaluation.comparison import Row, read_comparison
+from quantkit.report.evaluation_files import write_evaluation
+from quantkit.report.evaluation_log import coco_lines
+from tests.coco_folder import load_coco_folder
+from tests.evaluation.made_up import predictions_near_labels
+from tests.report.rows import BASELINE, COMPARISON, INT8
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_evaluation(tmp_path / "eval", COMPARISON)
+    return tmp_path / "eval"
+
+
+def sections(text: str) -> dict[str, str]:
+    """Text of each second-level section of a Markdown file."""
+    return dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+
+
+def table(section: str) -> list[dict[str, str]]:
+    """Rows of a Markdown table; a backslash keeps a bar inside its cell."""
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines]
+    assert all(set(cell) <= set(":-") for cell in cells[1])
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def test_the_markdown_has_the_reports_layout_and_links_the_logs(folder: Path) -> None:
+    found = sections((folder / "eval.md").read_text())
+    assert list(found) == ["pytorch", "ncnn-int8", "tensorrt"]
+    (row,) = table(found["ncnn-int8"])
+    assert row == {
+        "Arch": r"hourglass\|small",
+        "Input Size": "192x256",
+        "AP": "0.713",
+        "AP50": "0.892",
+        "AP75": "0.787",
+        "AR": "0.771",
+        "AR50": "0.932",
+        "log": "[log](ncnn-int8.log)",
+    }
+    assert "Drop +0.0042 AP against pytorch, 95 % interval -0.0010 .. +0.0091" in found["ncnn-int8"]
+    assert "rop" not in found["pytorch"]
+    assert table(found["pytorch"])[0]["AP"] == "0.717"
+    for name, section in found.items():
+        (link,) = re.findall(r"\[log\]\(([^)]+)\)", section)
+        assert (folder / link).read_text().startswith(f"hourglass|small on {name} (")
+
+
+def test_a_backend_without_figures_has_its_reason_instead(folder: Path) -> None:
+    section = sections((folder / "eval.md").read_text())["tensorrt"]
+    assert r"unavailable: needs 'tensorrt' \| a GPU" in section
+    assert "\n|" not in section
+    log = (folder / "tensorrt.log").read_text()
+    assert "unavailable: needs 'tensorrt' | a GPU" in log
+    assert "Average" not in log
+
+
+def test_the_csv_reads_back_in_full_precision(folder: Path) -> None:
+    with (folder / "eval.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["backend"] for row in rows] == ["pytorch", "ncnn-int8", "tensorrt"]
+    for line, row in zip(rows, COMPARISON.rows, strict=True):
+        assert (line["model"], line["input_size"]) == ("hourglass|small", "192x256")
+        values = asdict(row)
+        low, high = values.pop("ap_drop_ci") or (None, None)
+        for name, value in {**values, "ap_drop_low": low, "ap_drop_high": high}.items():
+            assert line[name] == ("" if value is None else str(value)), name
+
+
+def test_the_json_reads_back(folder: Path) -> None:
+    assert read_comparison(folder / "eval.json") == COMPARISON
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"schema": 1, "rows": [], "input_size": [1]}'])
+def test_a_json_that_is_no_evaluation_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "eval.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"eval\.json: is not an evaluation"):
+        read_comparison(path)
+
+
+def test_the_log_prints_the_figures_as_pycocotools_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = io.StringIO()
+    summarize = COCOeval.summarize
+
+    def heard(evaluation: COCOeval) -> None:
+        with redirect_stdout(printed):
+            summarize(evaluation)
+
+    monkeypatch.setattr(COCOeval, "summarize", heard)
+    dataset = load_coco_folder(tmp_path)
+    figures, _ = coco_figures(predictions_near_labels(dataset, noise=0.06), dataset)
+    lines = coco_lines(Row("ncnn", "fp32").with_figures(figures))
+    assert lines == printed.getvalue().splitlines()
+    assert len(lines) == 10
+
+
+def test_the_log_says_what_the_figures_are_of(folder: Path) -> None:
+    log = (folder / "ncnn-int8.log").read_text()
+    assert log.startswith("hourglass|small on ncnn-int8 (int8, table kl), input 192x256\n")
+    assert "6352 persons of person_keypoints_val2017.json" in log
+    assert "\n".join(coco_lines(INT8)) in log
+    assert "area= large | maxDets= 20 ] = -1.000" in log
+    assert "drop +0.0042 AP against pytorch, 95 % interval -0.0010 .. +0.0091; OKS 0.9877" in log
+    assert "options: ncnn 1.0, fp16 off" in log
+    assert "versions: numpy 1.26.4, ncnn 1.0" in log
+    baseline = (folder / "pytorch.log").read_text()
+    assert "table" not in baseline
+    assert "\n".join(coco_lines(BASELINE)) in baseline
+    assert "the baseline" in baseline
+
+
+def test_the_logs_and_the_markdown_do_not_tell_the_time(folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write_evaluation(folder, COMPARISON)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    for path in (*folder.glob("*.log"), folder / "eval.md"):
+        assert not re.search(r"20\d\d-\d\d|\d\d:\d\d:\d\d|12\.5", path.read_text())
