@@ -2,6 +2,10 @@
 
 from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.backends import open_runner
 from quantkit.backends.export_chain import export
 from quantkit.backends.export_report import ExportReport
 from quantkit.data.coco import load_dataset
@@ -23,12 +27,21 @@ def export_model(project: Project, feedback: Feedback) -> ExportReport:
         feedback: Told each step.
 
     Raises:
-        InputError: The model cannot be converted, or a step changes its output too much.
+        InputError: The model cannot be converted.
+        GateFailed: A step changes the output too much.
+        BackendDied: A conversion, or ncnn on what it was given, crashed.
         Unavailable: A package that the conversion needs is not installed.
     """
-    if isinstance(project.source, NcnnFiles):
-        read_network(project.source)  # ncnn itself loads a .bin that is too long or holds NaN
     data = project.calibration
     persons = load_dataset(data.annotations, data.images, keypoints=False).persons[:SAMPLE_CROPS]
     samples = [crop.tensor for crop in islice(crops(persons, project.input), SAMPLE_CROPS)]
+    if isinstance(project.source, NcnnFiles):
+        _check_pair(project.source, samples[0])
     return export(project.source, samples, project.work_dir, feedback=feedback)
+
+
+def _check_pair(files: NcnnFiles, sample: NDArray[np.float32]) -> None:
+    """Refuse a pair that ncnn would load without a word, or that it dies of, in a child process."""
+    read_network(files)
+    with open_runner("ncnn", files, threads=1) as runner:
+        runner.run(sample)
