@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.table import CalibrationTable
-from quantkit.model.network import Network
 from quantkit.calibration.weight_scales import scale_count
+from quantkit.model.network import Network
 from tests.nets import INPUT
 
 FloatArray = NDArray[np.float32]
