@@ -56,14 +56,14 @@ def test_a_hang_ends_at_the_time_limit() -> None:
     start = time.monotonic()
     told = fate("import sys, time; sys.stdin.buffer.read(); time.sleep(60)", timeout=0.5)
     assert told == "backend 'x' died: it gave no answer within 0.5 s"
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 def test_a_worker_that_reads_nothing_ends_at_the_time_limit() -> None:
     start = time.monotonic()
     told = fate("import time; time.sleep(60)", timeout=0.5)
     assert told == "backend 'x' died: it took no input for 0.5 s"
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 def test_garbage_on_stdout_is_no_answer() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from quantkit.data.coco import PoseDataset
+from quantkit.evaluation.matches import Matches
 from quantkit.evaluation.predictions import Predictions
 from tests.coco_folder import labels_of
 
@@ -30,4 +31,19 @@ def predictions_near_labels(
         keypoints=keypoints.astype(np.float32).astype(np.float64),
         scores=scores.astype(np.float32),
         crop_areas=(areas * 2).astype(np.float32),
+    )
+
+
+def made_up_matches(images: int, persons: int, quality: float, seed: int) -> Matches:
+    """Matches of a network that finds a share of the persons, in the same places for any seed."""
+    generator = np.random.default_rng(seed)
+    places = np.sort(np.random.default_rng(9).integers(0, images, persons))
+    order = np.argsort(generator.random(persons))
+    hits = generator.random((10, persons)) < quality * np.linspace(1, 0.3, 10)[:, None]
+    return Matches(
+        image_ids=np.arange(images),
+        positives=np.bincount(places, minlength=images),
+        images=places[order],
+        hits=hits,
+        misses=~hits,
     )

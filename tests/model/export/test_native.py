@@ -49,7 +49,7 @@ def test_a_hang_ends_with_all_its_children(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(BackendDied, match="pnnx died: it did not end within 1 s"):
         run(code, tmp_path, timeout=1.0)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
     pid = int((tmp_path / "pid").read_text())
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and _runs(pid):
