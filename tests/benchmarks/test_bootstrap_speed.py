@@ -1,4 +1,4 @@
-"""The paired bootstrap at the size of COCO val2017: 5,000 images, 6,352 persons, 1,000 resamples."""
+"""The paired bootstrap at the size of COCO val2017: 5,000 images and 6,352 persons."""
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
