@@ -1,5 +1,6 @@
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -102,6 +103,35 @@ def test_a_weight_that_is_nan_is_found_in_the_blob_behind_it(
     broken = network.replaced({}, {"expand": LayerWeights(records)})
     with pytest.raises(InputError, match=r"the input of layer 'residual', holds NaN .* image 0;"):
         collect(broken, INPUT, lambda: crops, names(network), describe="image {}".format)
+
+
+def test_no_crop_is_running_when_an_error_frees_the_network(
+    network: Network, crops: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: set[int] = set()
+    at_close: list[set[int]] = []
+    run_blobs, close = NcnnNet.run_blobs, NcnnNet.close
+
+    def slow(
+        net: NcnnNet, tensor: NDArray[np.float32], blobs: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        running.add(id(tensor))
+        if np.isfinite(tensor).all():
+            time.sleep(0.2)
+        found = run_blobs(net, tensor, blobs)
+        running.discard(id(tensor))
+        return found
+
+    def watched(net: NcnnNet) -> None:
+        at_close.append(set(running))
+        close(net)
+
+    monkeypatch.setattr(NcnnNet, "run_blobs", slow)
+    monkeypatch.setattr(NcnnNet, "close", watched)
+    broken = [np.full_like(crops[0], np.nan), *crops[1:]]
+    with pytest.raises(InputError, match="NaN or infinity"):
+        collect(network, INPUT, lambda: broken, names(network))
+    assert at_close == [set()]
 
 
 def test_no_crops_are_refused(network: Network) -> None:
