@@ -48,7 +48,8 @@ def check_config_file(path: Path) -> tuple[str, ...]:
         path: A .py config.
 
     Returns:
-        The files of its `_base_`, as they are written there.
+        The files of its `_base_`, as they are written there; of all of them where there are
+        several, because mmengine takes the first.
 
     Raises:
         InputError: The file holds code or is no Python; the line is named.
@@ -67,7 +68,7 @@ def check_config_file(path: Path) -> tuple[str, ...]:
     bases: tuple[str, ...] = ()
     names = {"_base_", *_CALLS}
     for statement in tree.body:
-        bases = _check_statement(statement, names, path) or bases
+        bases += _check_statement(statement, names, path)
     return bases
 
 

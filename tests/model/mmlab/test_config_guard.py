@@ -31,6 +31,14 @@ def test_data_passes_and_its_bases_are_returned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["_base_ = 'a.py'\n_base_ = 'b.py'\n", "_base_ = ['a.py']\nx = 1\n_base_ += ['b.py']\n"],
+)
+def test_no_base_hides_behind_a_later_one(tmp_path: Path, text: str) -> None:
+    assert check_config_file(write(tmp_path, text)) == ("a.py", "b.py")
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "import os",
