@@ -26,11 +26,11 @@ from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
-from quantkit.project.choosing import choose_set, open_set
-from quantkit.project.config import Project
+from quantkit.project.choosing import choose_set, open_set, set_path
+from quantkit.project.config import Project, checked_name
 from quantkit.project.exporting import export_model
 from quantkit.project.quantizing import write_int8
-from quantkit.selection.manifest import CalibrationSet
+from quantkit.selection.manifest import CalibrationSet, read_calibration_set
 from quantkit.selection.resolve import resolve
 from quantkit.storage import from_here, json_value, sha256_file
 
@@ -131,11 +131,11 @@ def calibrate_model(
         Unavailable: A package that the export needs is not installed.
     """
     method_named(request.method)
+    table = table_path(project, request.name or request.method)
     exported = exported or export_model(project, feedback)
     fp32 = exported.ncnn
     network = read_network(fp32)
     chosen = _calibration_set(project, request, feedback, overwrite=overwrite)
-    table = table_path(project, request.name or request.method)
     wanted = _origin(project, request, chosen)
     if _is_unchanged(table, network, wanted):
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
@@ -165,7 +165,7 @@ def ready_table(
         feedback: Told how it goes.
 
     Raises:
-        InputError: There is no such table, or it was made for another model.
+        InputError: There is no such table, or it was made for another model, input or set.
     """
     table = table_path(project, name)
     if not table.is_file() and name in METHODS:
@@ -178,7 +178,7 @@ def ready_table(
         )
     fp32 = (exported or export_model(project, feedback)).ncnn
     network = read_network(fp32)
-    origin = _matching_origin(table, network)
+    origin = _matching_origin(project, table, network)
     written = write_int8(project, network, fp32, table)
     return Calibrated(
         table=table,
@@ -192,8 +192,12 @@ def ready_table(
 
 
 def table_path(project: Project, name: str) -> Path:
-    """Say where a table of the project lies."""
-    return project.tables_dir / f"{name}.table"
+    """Say where a table of the project lies.
+
+    Raises:
+        InputError: The name leads to another folder.
+    """
+    return project.tables_dir / f"{checked_name(name)}.table"
 
 
 def _calibration_set(
@@ -218,7 +222,7 @@ def _origin(
     return {
         "method": request.method,
         "keep_hazards": request.keep_hazards,
-        "preprocess": json_value(asdict(project.input)),
+        "preprocess": _preprocess(project),
         "calibration_set": chosen.name,
         "calibration_set_sha256": chosen.sha256,
     }
@@ -227,7 +231,10 @@ def _origin(
 def _is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> bool:
     if not (table.is_file() and table.with_suffix(".json").is_file()):
         return False
-    origin = read_provenance(table.with_suffix(".json"))
+    try:
+        origin = read_provenance(table.with_suffix(".json"))
+    except InputError:
+        return False
     same = all(getattr(origin, name) == value for name, value in wanted.items())
     return (
         same
@@ -237,7 +244,11 @@ def _is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> b
     )
 
 
-def _matching_origin(table: Path, network: Network) -> Provenance:
+def _preprocess(project: Project) -> dict[str, Any]:
+    return dict(json_value(asdict(project.input)))
+
+
+def _matching_origin(project: Project, table: Path, network: Network) -> Provenance:
     if not table.is_file():
         names = ", ".join(METHODS)
         message = f"there is no such table; the ones that are made on demand are {names}"
@@ -246,10 +257,24 @@ def _matching_origin(table: Path, network: Network) -> Provenance:
     if origin.table_sha256 != sha256_file(table):
         message = f"is not the table that {table.stem}.json describes; calibrate again, or use"
         raise InputError(f"{message} 'quantkit quantize' for a table of your own", path=table)
-    if origin.model_sha256 != network.sha256:
-        message = "was made for another model; calibrate again with --overwrite or a new --name"
+    changed = _changed(project, origin, network)
+    if changed is not None:
+        message = f"was made for {changed}; calibrate again with --overwrite or a new --name"
         raise InputError(message, path=table)
     return origin
+
+
+def _changed(project: Project, origin: Provenance, network: Network) -> str | None:
+    if origin.model_sha256 != network.sha256:
+        return "another model"
+    if origin.preprocess != _preprocess(project):
+        return "another [input] of the project file"
+    manifest = set_path(project, origin.calibration_set)
+    if manifest.is_file():
+        there = read_calibration_set(manifest).sha256
+        if there != origin.calibration_set_sha256:
+            return f"another calibration set '{origin.calibration_set}' than is there now"
+    return None
 
 
 def _collect(

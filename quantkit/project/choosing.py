@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quantkit.data.coco import load_dataset
 from quantkit.progress import Feedback
-from quantkit.project.config import Project
+from quantkit.project.config import Project, checked_name
 from quantkit.selection import DEFAULT_COUNT, select
 from quantkit.selection.manifest import CalibrationSet, read_calibration_set
 from quantkit.selection.overlap import refuse_overlap
@@ -12,8 +12,12 @@ from quantkit.storage import write_result
 
 
 def set_path(project: Project, name: str) -> Path:
-    """Say where the manifest of a set lies."""
-    return project.calib_sets_dir / f"{name}.json"
+    """Say where the manifest of a set lies.
+
+    Raises:
+        InputError: The name leads to another folder.
+    """
+    return project.calib_sets_dir / f"{checked_name(name)}.json"
 
 
 def choose_set(

@@ -15,6 +15,8 @@ PROJECT_FILE = "quantkit.toml"
 
 ModelSource = MMPoseSource | OnnxFile | NcnnFiles
 
+_SEPARATORS = frozenset("/\\\0")
+
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -65,6 +67,23 @@ class Project:
         return self.root / "calib_sets"
 
 
+def checked_name(name: str) -> str:
+    """Take a name of which a file of the project is made.
+
+    Raises:
+        InputError: It would lead to another folder.
+
+    Example:
+        >>> checked_name("../kl")
+        Traceback (most recent call last):
+        quantkit.errors.InputError: '../kl' becomes the name of a file: give one without a path
+    """
+    if not name or _is_path(name):
+        message = f"{name!r} becomes the name of a file: give one without a path"
+        raise InputError(message)
+    return name
+
+
 def find_project(folder: Path) -> Path | None:
     """Find the project file of a folder, or of the nearest folder above it."""
     for candidate in (folder, *folder.parents):
@@ -107,7 +126,7 @@ def load_project(path: Path) -> Project:
 
 def _model(section: Section, root: Path) -> tuple[str, ModelSource]:
     name = section.string("name")
-    if "/" in name or "\\" in name or name.startswith("."):
+    if _is_path(name):
         raise section.error("name", f"becomes the name of a folder, so {name!r} cannot be used")
     given = [key for key in ("mmpose", "onnx", "ncnn") if key in section]
     if len(given) != 1:
@@ -125,7 +144,8 @@ def _mmpose_source(section: Section, root: Path) -> ModelSource:
     config = section.string("config")
     local = root / config
     checkpoint = root / section.string("checkpoint") if "checkpoint" in section else None
-    return MMPoseSource(config=str(local) if local.exists() else config, checkpoint=checkpoint)
+    is_file = config.endswith(".py") or local.is_file()
+    return MMPoseSource(config=str(local) if is_file else config, checkpoint=checkpoint)
 
 
 def _onnx_source(section: Section, root: Path) -> ModelSource:
@@ -222,14 +242,5 @@ def _data(section: Section, root: Path, *, has_boxes: bool) -> DataPaths:
     return paths
 
 
-def check_files(project: Project) -> None:
-    """Check that the files that a project names are there.
-
-    Raises:
-        InputError: One is not; it is named with its role.
-    """
-    for role, data in (("val", project.val), ("calibration", project.calibration)):
-        if not data.annotations.is_file():
-            raise InputError(f"[data.{role}] annotations: no such file", path=data.annotations)
-        if not data.images.is_dir():
-            raise InputError(f"[data.{role}] images: no such folder", path=data.images)
+def _is_path(name: str) -> bool:
+    return name.startswith(".") or not _SEPARATORS.isdisjoint(name)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from quantkit.errors import InputError
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
-from quantkit.project.config import check_files, find_project, load_project
+from quantkit.project.config import checked_name, find_project, load_project
 
 NCNN = 'ncnn = { param = "m.param", bin = "m.bin", input = "data", outputs = ["heat"] }'
 
@@ -117,7 +117,15 @@ def test_no_text_gets_anything_but_an_input_error(
         load_project(path)
 
 
-def test_missing_data_is_named_with_its_role(tmp_path: Path) -> None:
-    project = load_project(project_with(tmp_path))
-    with pytest.raises(InputError, match=r"val\.json: \[data\.val\] annotations: no such file"):
-        check_files(project)
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "/a", "a\0"])
+def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="becomes the name of a file"):
+        checked_name(name)
+
+
+def test_a_config_file_is_the_projects_and_a_config_name_is_mmposes(tmp_path: Path) -> None:
+    (tmp_path / "td-hm_x").mkdir()
+    named = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x" }')
+    assert load_project(named).source == MMPoseSource("td-hm_x", None)
+    absent = project_with(tmp_path, NCNN, 'mmpose = { config = "a/b.py" }')
+    assert load_project(absent).source == MMPoseSource(str(tmp_path.resolve() / "a/b.py"), None)

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from quantkit.errors import InputError
+from quantkit.progress import Feedback
+from quantkit.project import Project, load_project
+from quantkit.project.calibrating import CalibrationRequest, calibrate_model, ready_table
+from quantkit.project.choosing import choose_set
+from tests.projects import small_project
+
+FEW = CalibrationRequest(count=3, method="minmax")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = small_project(tmp_path / "project")
+    calibrate_model(project, FEW, feedback=Feedback())
+    return project
+
+
+def test_a_table_of_another_preprocess_is_not_used(project: Project) -> None:
+    path = project.root / "quantkit.toml"
+    path.write_text(path.read_text().replace('color = "rgb"', 'color = "bgr"'))
+    with pytest.raises(InputError, match=r"minmax\.table: was made for another \[input\]"):
+        ready_table(load_project(path), "minmax", feedback=Feedback())
+
+
+def test_a_table_whose_calibration_set_was_replaced_is_not_used(project: Project) -> None:
+    name = ready_table(project, "minmax", feedback=Feedback()).calibration_set
+    choose_set(
+        project, method="first", count=2, seed=0, name=name, feedback=Feedback(), overwrite=True
+    )
+    with pytest.raises(InputError, match=f"was made for another calibration set '{name}'"):
+        ready_table(project, "minmax", feedback=Feedback())
+
+
+def test_a_damaged_description_of_a_table_is_made_again_with_overwrite(project: Project) -> None:
+    table = ready_table(project, "minmax", feedback=Feedback()).table
+    description = table.with_suffix(".json")
+    before = description.read_bytes()
+    description.write_text("{")
+    with pytest.raises(InputError, match=r"minmax\.json: exists with other content; .*--overwrite"):
+        calibrate_model(project, FEW, feedback=Feedback())
+    calibrate_model(project, FEW, feedback=Feedback(), overwrite=True)
+    assert description.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["../kl", "a/b", ".kl"])
+def test_a_table_name_that_is_a_path_is_refused(project: Project, name: str) -> None:
+    with pytest.raises(InputError, match="becomes the name of a file"):
+        calibrate_model(project, CalibrationRequest(name=name), feedback=Feedback())
