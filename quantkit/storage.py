@@ -84,8 +84,9 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"is not JSON: {error.msg}", path=path, line=error.lineno) from error
-    except RecursionError as error:
-        raise InputError("is not usable JSON: nested too deeply", path=path) from error
+    except (RecursionError, ValueError) as error:
+        reason = "a number is too long" if isinstance(error, ValueError) else "nested too deeply"
+        raise InputError(f"is not usable JSON: {reason}", path=path) from error
 
 
 def json_text(value: object) -> str:

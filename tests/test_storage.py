@@ -71,6 +71,12 @@ def test_json_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
         read_json(tmp_path / "deep.json")
 
 
+def test_a_number_that_python_will_not_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "long.json").write_text("[" + "1" * 5000 + "]")
+    with pytest.raises(InputError, match=r"long\.json: is not usable JSON: a number is too long"):
+        read_json(tmp_path / "long.json")
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"ok\xff")
     with pytest.raises(InputError, match="is not a text file"):

@@ -10,6 +10,8 @@ from quantkit.errors import InputError
 from quantkit.storage import read_json
 
 KEYPOINTS = 17
+# JSON can hold them, no file system can: the NUL character and halves of surrogate pairs.
+_UNUSABLE = frozenset(map(chr, (0, *range(0xD800, 0xE000))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _keypoints(entry: Mapping[str, Any], place: str) -> tuple[float, ...] | None
 
 def _file_name(entry: Mapping[str, Any], place: str) -> str:
     value = _get(entry, "file_name", place)
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not isinstance(value, str) or not value or not _UNUSABLE.isdisjoint(value):
         message = f"{place}: file_name {value!r} is not a file name"
         raise ValueError(message)
     pure = PurePosixPath(value.replace("\\", "/"))

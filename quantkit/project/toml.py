@@ -119,7 +119,7 @@ def read_toml(path: Path) -> Section:
     """
     try:
         return Section(path, "", tomllib.loads(read_text(path)))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is not TOML: {error}", path=path) from error
 
 

@@ -134,6 +134,8 @@ def _image(**values: Any) -> Callable[[Document], object]:
         (_image(file_name="/etc/passwd"), "leaves the images folder"),
         (_image(file_name="..\\b.png"), "leaves the images folder"),
         (_image(file_name=""), "is not a file name"),
+        (_image(file_name="\0.png"), "is not a file name"),
+        (_image(file_name="\ud800.png"), r"'\\ud800\.png' is not a file name"),
         (_image(id=7), "image id 7 occurs twice"),
         (_image(width=0), "width 0 is not positive"),
         (_image(height=True), "height True is not an integer"),
