@@ -29,6 +29,10 @@ class InputError(QuantkitError):
         super().__init__(place + message)
 
 
+class NotFinite(InputError):
+    """A network's output holds NaN or infinity: no figure made from it means anything."""
+
+
 class GateFailed(QuantkitError):
     """A bound that the user asked for does not hold."""
 

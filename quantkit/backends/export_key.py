@@ -34,14 +34,20 @@ def export_key(
     return content_key(
         {
             "edition": _EDITION,
-            "source": _source(source),
+            "source": source_content(source),
             "samples": digest.hexdigest(),
             "tools": {name: _version(name) for name in _TOOLS},
         }
     )
 
 
-def _source(source: MMPoseSource | OnnxFile | NcnnFiles) -> list[object]:
+def source_content(source: MMPoseSource | OnnxFile | NcnnFiles) -> list[object]:
+    """Name what a network is by its content, whatever its files are called.
+
+    Raises:
+        InputError: A file of the source is missing.
+        Unavailable: The source is an MMPose config by name and MMPose is not installed.
+    """
     match source:
         case MMPoseSource():
             weights = None if source.checkpoint is None else sha256_file(source.checkpoint)

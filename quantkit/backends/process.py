@@ -89,7 +89,8 @@ class ProcessRunner:
             The outputs, without the batch axis.
 
         Raises:
-            InputError: The input does not fit, or an output is not finite.
+            InputError: The input does not fit.
+            NotFinite: An output is not finite.
             BackendDied: The worker died, or hung for longer than the time limit.
         """
         return self._outputs(self._ask(tensor))
@@ -114,7 +115,8 @@ class ProcessRunner:
             The outputs of each input, in order.
 
         Raises:
-            InputError: An input does not fit, or an output is not finite.
+            InputError: An input does not fit.
+            NotFinite: An output is not finite.
             BackendDied: The worker died, or hung for longer than the time limit.
         """
         checked = (self._fitting(tensor) for tensor in tensors)

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.errors import InputError
+from quantkit.errors import InputError, NotFinite
 
 Tensor = NDArray[np.float32]
 """One network input (channels, height, width) or one output, both without the batch axis."""
@@ -95,18 +95,18 @@ def check_outputs(who: str, names: Sequence[str], outputs: Sequence[Tensor]) -> 
     """Refuse outputs that are not finite: no figure made from them means anything.
 
     Raises:
-        InputError: An output holds NaN or infinite values; it is named.
+        NotFinite: An output holds NaN or infinite values; it is named.
 
     Example:
         >>> check_outputs("backend 'ncnn'", ["out0"], [np.array([1.0, np.nan], np.float32)])
         Traceback (most recent call last):
-        quantkit.errors.InputError: backend 'ncnn' gave NaN or infinity in 1 of 2 values of 'out0'
+        quantkit.errors.NotFinite: backend 'ncnn' gave NaN or infinity in 1 of 2 values of 'out0'
     """
     for name, output in zip(names, outputs, strict=True):
         bad = output.size - int(np.count_nonzero(np.isfinite(output)))
         if bad:
             message = f"{who} gave NaN or infinity in {bad} of {output.size} values of '{name}'"
-            raise InputError(message)
+            raise NotFinite(message)
 
 
 @dataclass(frozen=True)

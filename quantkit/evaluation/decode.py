@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Crop, InputSpec
-from quantkit.errors import InputError
+from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.dark import refine_dark, refine_udp
 from quantkit.evaluation.heatmap import maxima, quarter_shift, to_input_pixels
 from quantkit.evaluation.simcc import simcc_maxima
@@ -52,8 +52,9 @@ def decode(
         x, y in input pixels, shape (17, 2), and the confidences, shape (17,).
 
     Raises:
-        InputError: Number or shape of the outputs does not fit the head, an output is not finite,
-            or a keypoint has no finite position (`udp` on a heatmap of zeros).
+        InputError: Number or shape of the outputs does not fit the head.
+        NotFinite: An output is not finite, or a keypoint has no finite position (`udp` on a heatmap
+            of zeros).
     """
     _check_shapes(outputs, head, spec)
     _check_finite(outputs)
@@ -113,7 +114,7 @@ def _check_finite(outputs: Sequence[NDArray[np.float32]]) -> None:
         bad = output.size - int(np.isfinite(output).sum())
         if bad:
             message = f"output {number} has {bad} of {output.size} values that are not finite"
-            raise InputError(message)
+            raise NotFinite(message)
 
 
 def _check_positions(positions: Floats, scores: NDArray[np.float32]) -> None:
@@ -124,4 +125,4 @@ def _check_positions(positions: Floats, scores: NDArray[np.float32]) -> None:
             f"keypoint {number} has no finite position under decode 'udp': "
             f"the maximum of its heatmap is {scores[number]:g}"
         )
-        raise InputError(message)
+        raise NotFinite(message)

@@ -1,7 +1,7 @@
 """A network, shown every person of a data set, and what it costs against a baseline."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from quantkit.backends.runner import Runner
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.preprocess import Crop, InputSpec, crops
-from quantkit.errors import InputError
+from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures, ScoreSpec, coco_figures
 from quantkit.evaluation.decode import HeadSpec, decode, to_image
 from quantkit.evaluation.matches import Matches
 from quantkit.evaluation.oks import oks
-from quantkit.evaluation.predictions import Predictions
+from quantkit.evaluation.prediction_journal import PredictionJournal
+from quantkit.evaluation.predictions import PersonPrediction, Predictions
 from quantkit.progress import Progress, silent
 
 
@@ -40,6 +41,7 @@ def predict(
     spec: InputSpec,
     head: HeadSpec,
     progress: Progress = silent,
+    journal: PredictionJournal | None = None,
 ) -> Predictions:
     """Show a network every person of a data set.
 
@@ -52,30 +54,40 @@ def predict(
         spec: The network's input.
         head: How the network's outputs are read.
         progress: Called after every person, stage "predict".
+        journal: Keeps each person as it comes; whom it holds already is not shown again.
 
     Raises:
-        InputError: An image cannot be read, or an output is not finite or has the wrong shape; the
-            image is named.
+        InputError: An image cannot be read, or an output has the wrong shape; the image is named.
+        NotFinite: An output is not finite; the image is named.
     """
-    feed = _Feed(dataset, spec)
-    keypoints, scores, areas = [], [], []
-    for person, outputs in _answers(runner, feed, dataset):
+    kept = {} if journal is None else journal.find(dataset.persons)
+    todo = [person for person in dataset.persons if person.annotation_id not in kept]
+    progress("predict", len(kept), len(dataset.persons))
+    for prediction in _predictions(runner, todo, spec, head):
+        kept[prediction.annotation_id] = prediction
+        if journal is not None:
+            journal.record(prediction)
+        progress("predict", len(kept), len(dataset.persons))
+    return Predictions.of([kept[person.annotation_id] for person in dataset.persons])
+
+
+def _predictions(
+    runner: Runner, persons: Sequence[Person], spec: InputSpec, head: HeadSpec
+) -> Iterator[PersonPrediction]:
+    feed = _Feed(persons, spec)
+    for person, outputs in _answers(runner, feed, persons):
         crop = feed.sent.popleft()
         try:
             inside, confidences = decode(outputs, head, spec)
         except InputError as error:
             raise _at(person, error) from error
-        keypoints.append(to_image(inside, crop, spec))
-        scores.append(confidences)
-        areas.append(crop.scale.prod())
-        progress("predict", len(keypoints), len(dataset.persons))
-    return Predictions(
-        annotation_ids=np.array([one.annotation_id for one in dataset.persons], np.int64),
-        image_ids=np.array([one.image_id for one in dataset.persons], np.int64),
-        keypoints=np.array(keypoints, np.float64),
-        scores=np.array(scores, np.float32),
-        crop_areas=np.array(areas, np.float32),
-    )
+        yield PersonPrediction(
+            annotation_id=person.annotation_id,
+            image_id=person.image_id,
+            keypoints=to_image(inside, crop, spec).astype(np.float64),
+            scores=confidences,
+            crop_area=float(crop.scale.prod()),
+        )
 
 
 def score(
@@ -111,10 +123,10 @@ def oks_agreement(
 
 
 class _Feed:
-    """The crops of a data set, whose way back to the image is remembered once they are taken."""
+    """The crops of persons, whose way back to the image is remembered once they are taken."""
 
-    def __init__(self, dataset: PoseDataset, spec: InputSpec) -> None:
-        self._crops = crops(dataset.persons, spec)
+    def __init__(self, persons: Sequence[Person], spec: InputSpec) -> None:
+        self._crops = crops(persons, spec)
         self.sent: deque[Crop] = deque()
         self.failure: BaseException | None = None
 
@@ -129,9 +141,8 @@ class _Feed:
 
 
 def _answers(
-    runner: Runner, feed: _Feed, dataset: PoseDataset
+    runner: Runner, feed: _Feed, persons: Sequence[Person]
 ) -> Iterator[tuple[Person, tuple[NDArray[np.float32], ...]]]:
-    persons = iter(dataset.persons)
     answers = runner.stream(feed)
     for person in persons:
         try:
@@ -146,4 +157,5 @@ def _answers(
 
 def _at(person: Person, error: InputError) -> InputError:
     message = f"annotation {person.annotation_id}: {error}"
-    return InputError(message, path=person.image)
+    kind = NotFinite if isinstance(error, NotFinite) else InputError
+    return kind(message, path=person.image)

@@ -1,9 +1,30 @@
 """What a network says about every person of a data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PersonPrediction:
+    """Keypoints of one person.
+
+    Attributes:
+        annotation_id: Whose box was shown.
+        image_id: In which image.
+        keypoints: x, y in image pixels, shape (17, 2).
+        scores: Confidence of each keypoint, shape (17,).
+        crop_area: Square image pixels that the crop covers.
+    """
+
+    annotation_id: int
+    image_id: int
+    keypoints: NDArray[np.float64]
+    scores: NDArray[np.float32]
+    crop_area: float
 
 
 @dataclass(frozen=True)
@@ -24,6 +45,17 @@ class Predictions:
     keypoints: NDArray[np.float64]
     scores: NDArray[np.float32]
     crop_areas: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, persons: Sequence[PersonPrediction]) -> Self:
+        """Put the predictions of single persons together, in their order."""
+        return cls(
+            annotation_ids=np.array([one.annotation_id for one in persons], np.int64),
+            image_ids=np.array([one.image_id for one in persons], np.int64),
+            keypoints=np.array([one.keypoints for one in persons], np.float64),
+            scores=np.array([one.scores for one in persons], np.float32),
+            crop_areas=np.array([one.crop_area for one in persons], np.float32),
+        )
 
     def __len__(self) -> int:
         return len(self.annotation_ids)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
+from quantkit.journal import Journal
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Progress, silent
 from quantkit.quantization.int8 import quantize
 from quantkit.sensitivity.isolated_map import Died, isolated_map
-from quantkit.sensitivity.journal import Journal
 from quantkit.sensitivity.sqnr import Outputs, sqnr_db
 from quantkit.storage import content_key, sha256_bytes
 

@@ -106,6 +106,14 @@ def test_the_gate_fails_with_exit_code_1(quantkit_shared: Command) -> None:
     assert quantkit_shared("eval", *names, "--max-drop", "1")[0] == 0
 
 
+def test_an_unreadable_image_ends_the_evaluation(quantkit: Command) -> None:
+    (quantkit.project.root / "val" / "001003.png").write_bytes(b"")
+    code, out, err = quantkit("eval", "--backend", "ncnn")
+    assert (code, out) == (2, "")
+    assert "001003.png: is not an image" in err.splitlines()[-1]
+    assert not (quantkit.project.work_dir / "eval" / "eval.json").exists()
+
+
 def test_calibrate_writes_a_table_that_eval_reuses(quantkit: Command) -> None:
     value = quantkit.json("calibrate", "--count", "8", "--method", "minmax")
     table = read_table(Path(value["table"]))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantkit.sensitivity.journal import Journal
+from quantkit.journal import Journal
 
 
 def test_a_record_is_found_again_by_another_reader(tmp_path: Path) -> None:
