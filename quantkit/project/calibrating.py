@@ -1,38 +1,33 @@
 """The calibration step: crops, statistics, table, int8 model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.backends import open_runner
 from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.methods import METHODS, method_named
-from quantkit.calibration.provenance import (
-    Provenance,
-    package_versions,
-    provenance,
-    read_provenance,
-    write_table,
-)
+from quantkit.calibration.provenance import provenance, write_table
 from quantkit.calibration.statistics import ActivationStatistics, collect
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import crops
-from quantkit.errors import InputError
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
-from quantkit.project.choosing import choose_set, open_set, set_path
+from quantkit.project.choosing import choose_set, open_set
 from quantkit.project.config import Project, checked_name
 from quantkit.project.exporting import export_model
 from quantkit.project.quantizing import write_int8
-from quantkit.selection.manifest import CalibrationSet, read_calibration_set
+from quantkit.project.table_origin import is_unchanged, matching_origin, wanted_origin
+from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
-from quantkit.storage import from_here, json_value, sha256_file
+from quantkit.storage import from_here
 
 
 @dataclass(frozen=True)
@@ -129,6 +124,7 @@ def calibrate_model(
     Raises:
         InputError: The model or the data cannot be used, or an output has other content.
         Unavailable: A package that the export needs is not installed.
+        BackendDied: ncnn crashes on the network.
     """
     method_named(request.method)
     table = table_path(project, request.name or request.method)
@@ -136,8 +132,8 @@ def calibrate_model(
     fp32 = exported.ncnn
     network = read_network(fp32)
     chosen = _calibration_set(project, request, feedback, overwrite=overwrite)
-    wanted = _origin(project, request, chosen)
-    if _is_unchanged(table, network, wanted):
+    wanted = wanted_origin(project, request.method, chosen, keep_hazards=request.keep_hazards)
+    if is_unchanged(table, network, wanted):
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
     else:
         statistics = _collect(project, network, fp32, chosen, threads, feedback)
@@ -178,7 +174,7 @@ def ready_table(
         )
     fp32 = (exported or export_model(project, feedback)).ncnn
     network = read_network(fp32)
-    origin = _matching_origin(project, table, network)
+    origin = matching_origin(project, table, network)
     written = write_int8(project, network, fp32, table)
     return Calibrated(
         table=table,
@@ -216,67 +212,6 @@ def _calibration_set(
     )
 
 
-def _origin(
-    project: Project, request: CalibrationRequest, chosen: CalibrationSet
-) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "keep_hazards": request.keep_hazards,
-        "preprocess": _preprocess(project),
-        "calibration_set": chosen.name,
-        "calibration_set_sha256": chosen.sha256,
-    }
-
-
-def _is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> bool:
-    if not (table.is_file() and table.with_suffix(".json").is_file()):
-        return False
-    try:
-        origin = read_provenance(table.with_suffix(".json"))
-    except InputError:
-        return False
-    same = all(getattr(origin, name) == value for name, value in wanted.items())
-    return (
-        same
-        and origin.model_sha256 == network.sha256
-        and origin.versions == package_versions()
-        and origin.table_sha256 == sha256_file(table)
-    )
-
-
-def _preprocess(project: Project) -> dict[str, Any]:
-    return dict(json_value(asdict(project.input)))
-
-
-def _matching_origin(project: Project, table: Path, network: Network) -> Provenance:
-    if not table.is_file():
-        names = ", ".join(METHODS)
-        message = f"there is no such table; the ones that are made on demand are {names}"
-        raise InputError(message, path=table)
-    origin = read_provenance(table.with_suffix(".json"))
-    if origin.table_sha256 != sha256_file(table):
-        message = f"is not the table that {table.stem}.json describes; calibrate again, or use"
-        raise InputError(f"{message} 'quantkit quantize' for a table of your own", path=table)
-    changed = _changed(project, origin, network)
-    if changed is not None:
-        message = f"was made for {changed}; calibrate again with --overwrite or a new --name"
-        raise InputError(message, path=table)
-    return origin
-
-
-def _changed(project: Project, origin: Provenance, network: Network) -> str | None:
-    if origin.model_sha256 != network.sha256:
-        return "another model"
-    if origin.preprocess != _preprocess(project):
-        return "another [input] of the project file"
-    manifest = set_path(project, origin.calibration_set)
-    if manifest.is_file():
-        there = read_calibration_set(manifest).sha256
-        if there != origin.calibration_set_sha256:
-            return f"another calibration set '{origin.calibration_set}' than is there now"
-    return None
-
-
 def _collect(
     project: Project,
     network: Network,
@@ -286,6 +221,9 @@ def _collect(
     feedback: Feedback,
 ) -> ActivationStatistics:
     persons = resolve(chosen, project.calibration.images)
+    # A network that crashes ncnn must not end this process, which is about to run it.
+    with open_runner("ncnn", fp32, threads=1) as runner:
+        runner.run(next(_tensors(persons[:1], project)))
     feedback.note(f"calibration: two passes over {len(persons)} crops")
     return collect(
         network,

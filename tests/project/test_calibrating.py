@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from quantkit.errors import InputError
+from quantkit.errors import BackendDied, InputError
 from quantkit.progress import Feedback
-from quantkit.project import Project, load_project
+from quantkit.project import Project, calibrating, load_project
 from quantkit.project.calibrating import CalibrationRequest, calibrate_model, ready_table
 from quantkit.project.choosing import choose_set
 from tests.projects import small_project
@@ -50,3 +50,17 @@ def test_a_damaged_description_of_a_table_is_made_again_with_overwrite(project: 
 def test_a_table_name_that_is_a_path_is_refused(project: Project, name: str) -> None:
     with pytest.raises(InputError, match="becomes the name of a file"):
         calibrate_model(project, CalibrationRequest(name=name), feedback=Feedback())
+
+
+def test_a_network_that_crashes_ncnn_does_so_in_a_child(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*arguments: object, **named: object) -> None:
+        message = "backend 'ncnn' died: SIGSEGV"
+        raise BackendDied(message)
+
+    monkeypatch.setattr(calibrating, "open_runner", dies)
+    monkeypatch.setattr(calibrating, "collect", lambda *a, **k: pytest.fail("it ran here"))
+    with pytest.raises(BackendDied, match="SIGSEGV"):
+        calibrate_model(project, CalibrationRequest(count=2), feedback=Feedback())
+    assert not (project.tables_dir / "kl.table").exists()
