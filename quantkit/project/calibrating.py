@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backends import open_runner
 from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.methods import METHODS, method_named
@@ -124,7 +123,7 @@ def calibrate_model(
     Raises:
         InputError: The model or the data cannot be used, or an output has other content.
         Unavailable: A package that the export needs is not installed.
-        BackendDied: ncnn crashes on the network.
+        BackendDied: A conversion, or ncnn on the network, crashed.
     """
     method_named(request.method)
     table = table_path(project, request.name or request.method)
@@ -221,9 +220,6 @@ def _collect(
     feedback: Feedback,
 ) -> ActivationStatistics:
     persons = resolve(chosen, project.calibration.images)
-    # A network that crashes ncnn must not end this process, which is about to run it.
-    with open_runner("ncnn", fp32, threads=1) as runner:
-        runner.run(next(_tensors(persons[:1], project)))
     feedback.note(f"calibration: two passes over {len(persons)} crops")
     return collect(
         network,

@@ -4,7 +4,7 @@ import pytest
 
 from quantkit.errors import BackendDied, InputError
 from quantkit.progress import Feedback
-from quantkit.project import Project, calibrating, load_project
+from quantkit.project import Project, calibrating, exporting, load_project
 from quantkit.project.calibrating import CalibrationRequest, calibrate_model, ready_table
 from quantkit.project.choosing import choose_set
 from tests.projects import small_project
@@ -59,7 +59,7 @@ def test_a_network_that_crashes_ncnn_does_so_in_a_child(
         message = "backend 'ncnn' died: SIGSEGV"
         raise BackendDied(message)
 
-    monkeypatch.setattr(calibrating, "open_runner", dies)
+    monkeypatch.setattr(exporting, "open_runner", dies)
     monkeypatch.setattr(calibrating, "collect", lambda *a, **k: pytest.fail("it ran here"))
     with pytest.raises(BackendDied, match="SIGSEGV"):
         calibrate_model(project, CalibrationRequest(count=2), feedback=Feedback())
