@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.model.export.external_data import external_files
 from quantkit.model.mmlab.config import config_files
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.storage import content_key, sha256_file
@@ -54,7 +55,9 @@ def source_content(source: MMPoseSource | OnnxFile | NcnnFiles) -> list[object]:
             files = [sha256_file(path) for path in config_files(source.config)]
             return ["mmpose", files, weights, source.seed]
         case OnnxFile():
-            return ["onnx", sha256_file(source.path), source.input, list(source.outputs)]
+            parts = (source.path, *external_files(source.path))
+            hashes = [sha256_file(path) for path in parts]
+            return ["onnx", hashes, source.input, list(source.outputs)]
         case NcnnFiles():
             hashes = [sha256_file(path) for path in (source.param, source.bin)]
             return ["ncnn", hashes, source.input, list(source.outputs)]
