@@ -13,6 +13,7 @@ from quantkit.project.calibrating import ready_table
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 
+_CONVERTED: Final = ("ncnn", "ncnn-int8")
 _FORMS: Final = {MMPoseSource: "an mmpose config", OnnxFile: "ONNX", NcnnFiles: "an ncnn pair"}
 
 
@@ -41,7 +42,9 @@ def backend_artifacts(
             source = project.source
             found[name] = source if isinstance(source, MMPoseSource) else _nothing(project)
         elif isinstance(exported, str):
-            found[name] = exported
+            # The network that was given needs no conversion where a backend runs it as it is.
+            given = isinstance(project.source, OnnxFile) and name not in _CONVERTED
+            found[name] = project.source if given else exported
         elif name == "ncnn-int8":
             found[name] = ready_table(
                 project, table, exported=exported, threads=threads, feedback=feedback
