@@ -61,6 +61,8 @@ def main() -> None:
     except QuantkitError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on where it was", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        # Typer has turned the interrupt into this already.
+        if end.code == INTERRUPTED:
+            print("stopped: the same command goes on where it was", file=sys.stderr)
+        raise

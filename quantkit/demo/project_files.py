@@ -6,7 +6,8 @@ from pathlib import Path
 from quantkit.demo.people import write_dataset
 from quantkit.progress import Feedback
 from quantkit.project import Project, load_project
-from quantkit.storage import write_result
+from quantkit.project.config import PROJECT_FILE
+from quantkit.storage import must_write, sha256_bytes, write_result
 
 MODEL = "hourglass_small_coco-people_128x128"
 
@@ -49,10 +50,12 @@ def materialize(folder: Path, feedback: Feedback, *, overwrite: bool = False) ->
     Raises:
         InputError: The folder holds another project, or cannot be written.
     """
+    # Nothing else is written into a folder that holds another project.
+    must_write(folder / PROJECT_FILE, sha256_bytes(PROJECT.encode()), overwrite=overwrite)
     for name in (f"{MODEL}.py", f"{MODEL}.pth"):
         content = files("quantkit.demo").joinpath(name).read_bytes()
         write_result(folder / "model" / name, content, overwrite=overwrite)
-    write_result(folder / "quantkit.toml", PROJECT, overwrite=overwrite)
+    write_result(folder / PROJECT_FILE, PROJECT, overwrite=overwrite)
     write_dataset(folder / "data", "calibration", feedback.progress)
     write_dataset(folder / "data", "val", feedback.progress)
     return load_project(folder)

@@ -1,11 +1,13 @@
 """The sensitivity step: layers ranked on crops of the calibration set."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from quantkit.calibration.table import read_table
 from quantkit.data.preprocess import crops as crop_stream
 from quantkit.model.macs import macs, total_macs
 from quantkit.model.network import Network, read_network
+from quantkit.model.shape_rule import Shape
 from quantkit.model.shapes import blob_shapes
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import ready_table
@@ -53,6 +55,7 @@ def rank_layers(
     persons = resolve(chosen, project.calibration.images)
     spread = persons[:: max(1, len(persons) // crops)][:crops]
     samples = [crop.tensor for crop in crop_stream(spread, project.input)]
+    shapes = blob_shapes(network.param, {calibrated.fp32.input: samples[0].shape})
     sweep = LayerSweep(calibrated.fp32, scales, samples)
     versions = {name: version(name) for name in ("quantkit", "ncnn")}
     runs = (len(scales.layers) + 1) * len(samples)
@@ -75,7 +78,7 @@ def rank_layers(
         calibration_set=chosen.name,
         crops=len(samples),
         all_int8_sqnr_db=measured.pop(ALL_LAYERS)["sqnr_db"],
-        layers=_ranked(measured, network, project),
+        layers=_ranked(measured, network, shapes),
         left_out=tuple(calibrated.left_out),
     )
     write_atomically(project.work_dir / "sensitivity.json", report.text())
@@ -83,11 +86,8 @@ def rank_layers(
 
 
 def _ranked(
-    measured: dict[str, Measurement], network: Network, project: Project
+    measured: dict[str, Measurement], network: Network, shapes: Mapping[str, Shape]
 ) -> tuple[LayerSensitivity, ...]:
-    width, height = project.input.size
-    inputs = [layer for layer in network.param.layers if layer.type == "Input"]
-    shapes = blob_shapes(network.param, {inputs[0].tops[0]: (3, height, width)})
     total = total_macs(network.param.layers, shapes)
     layers = [
         LayerSensitivity(

@@ -236,6 +236,28 @@ def test_doctor_names_every_backend(quantkit_shared: Command) -> None:
         assert one["reason"] is None or one["reason"].split(": ")[-1] in out
 
 
+def test_a_stopped_command_says_that_it_goes_on(
+    quantkit_shared: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path) -> Project:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quantkit.project.load_project", interrupted)
+    code, out, err = quantkit_shared("select")
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == "stopped: the same command goes on where it was"
+
+
+def test_the_demo_is_not_written_into_another_project(
+    quantkit_shared: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "quantkit.toml").write_text("[model]\n")
+    code, _, err = quantkit_shared("init", "--demo", "--folder", str(tmp_path))
+    assert code == 2
+    assert "quantkit.toml: exists with other content" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["quantkit.toml"]
+
+
 def test_version_is_printed(quantkit_shared: Command) -> None:
     code, out, _ = quantkit_shared("--version")
     assert (code, out.split()[0]) == (0, "quantkit")
