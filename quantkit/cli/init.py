@@ -37,14 +37,18 @@ def init(
         with feedback() as shown:
             materialize(folder, shown, overwrite=overwrite)
     else:
-        start = _start(mmpose, checkpoint, onnx, ncnn)
+        start = _start(mmpose, checkpoint, onnx, ncnn, folder)
         start = replace(start, size=size or start.size, name=name or start.name)
         write_result(folder / "quantkit.toml", start.text(), overwrite=overwrite)
     typer.echo(f"{folder / 'quantkit.toml'}")
 
 
 def _start(
-    mmpose: str | None, checkpoint: Path | None, onnx: Path | None, ncnn: tuple[Path, Path] | None
+    mmpose: str | None,
+    checkpoint: Path | None,
+    onnx: Path | None,
+    ncnn: tuple[Path, Path] | None,
+    folder: Path,
 ) -> "Start":
     from quantkit.project.starting import start_from_mmpose, start_from_ncnn, start_from_onnx
 
@@ -52,8 +56,8 @@ def _start(
         message = "give one of --mmpose, --onnx, --ncnn or --demo"
         raise InputError(message)
     if mmpose is not None:
-        return start_from_mmpose(mmpose, checkpoint)
+        return start_from_mmpose(mmpose, checkpoint, folder)
     if onnx is not None:
-        return start_from_onnx(onnx)
+        return start_from_onnx(onnx, folder)
     assert ncnn is not None
-    return start_from_ncnn(*ncnn)
+    return start_from_ncnn(*ncnn, folder)

@@ -23,6 +23,7 @@ mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]
 color = "rgb"
 padding = 1.25
+udp = false
 
 [head]
 type = "heatmap"

@@ -166,7 +166,12 @@ def _ncnn_source(section: Section, root: Path) -> ModelSource:
 
 
 def _is_complete(inputs: Section, head: Section) -> bool:
-    return all(key in inputs for key in ("size", "mean", "std", "color")) and "type" in head
+    # What is absent is read from the mmpose config, which costs an import.
+    keys = ("size", "mean", "std", "color", "padding", "udp")
+    if not all(key in inputs for key in keys) or not ("type" in head and "decode" in head):
+        return False
+    has_ratio = head.string("type") != "simcc" or "simcc_split_ratio" in head
+    return has_ratio and (head.string("decode") == "default" or "blur_kernel_size" in head)
 
 
 def _mmpose_defaults(source: ModelSource) -> tuple[InputSpec, HeadSpec] | None:

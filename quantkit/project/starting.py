@@ -1,6 +1,7 @@
 """A new project file, from an mmpose config, an ONNX file or an ncnn pair."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Start:
         color: `rgb` or `bgr`.
         padding: How far a box is widened.
         udp: Whether the crop is MMPose's UDP one.
+        simcc_split_ratio: Bins per input pixel of a simcc head.
+        blur_kernel_size: Gaussian of `dark` and `udp`.
     """
 
     name: str
@@ -49,6 +52,8 @@ class Start:
     color: str = "rgb"
     padding: float = 1.25
     udp: bool = False
+    simcc_split_ratio: float = 2.0
+    blur_kernel_size: int = 11
 
     def text(self) -> str:
         """Write the project file.
@@ -59,26 +64,36 @@ class Start:
         if self.size is None:
             message = "the source does not tell its input size: give --size WIDTH HEIGHT"
             raise InputError(message)
+        head = f'[head]\ntype = "{self.head}"\ndecode = "{self.decode}"\n'
+        if self.head == "simcc":
+            head += f"simcc_split_ratio = {self.simcc_split_ratio}\n"
+        if self.decode != "default":
+            head += f"blur_kernel_size = {self.blur_kernel_size}\n"
         return (
             f"[model]\nname = {json.dumps(self.name)}\n{self.source}\n\n"
             f"[input]\nsize = {list(self.size)}       # width, height\n"
             f'mean = {list(self.mean)}\nstd = {list(self.std)}\ncolor = "{self.color}"\n'
-            f"padding = {self.padding}\nudp = {str(self.udp).lower()}\n\n"
-            f'[head]\ntype = "{self.head}"\ndecode = "{self.decode}"\n{_DATA}'
+            f"padding = {self.padding}\nudp = {str(self.udp).lower()}\n\n{head}{_DATA}"
         )
 
 
-def start_from_mmpose(config: str, checkpoint: Path | None) -> Start:
+def start_from_mmpose(config: str, checkpoint: Path | None, folder: Path) -> Start:
     """Describe a project around an mmpose config.
+
+    Args:
+        config: A file, or the name of a config that MMPose ships.
+        checkpoint: Its weights.
+        folder: Where the project file will lie.
 
     Raises:
         InputError: The config cannot be used.
         Unavailable: mmpose is not installed.
     """
     spec = describe(config)
-    entries = f"config = {json.dumps(config)}"
+    named = _quoted(Path(config), folder) if Path(config).is_file() else json.dumps(config)
+    entries = f"config = {named}"
     if checkpoint is not None:
-        entries += f", checkpoint = {json.dumps(checkpoint.as_posix())}"
+        entries += f", checkpoint = {_quoted(checkpoint, folder)}"
     return Start(
         name=Path(config).stem,
         source=f"mmpose = {{ {entries} }}",
@@ -90,11 +105,17 @@ def start_from_mmpose(config: str, checkpoint: Path | None) -> Start:
         color=spec.color,
         padding=spec.padding,
         udp=spec.udp,
+        simcc_split_ratio=spec.simcc_split_ratio,
+        blur_kernel_size=spec.blur_kernel_size,
     )
 
 
-def start_from_onnx(path: Path) -> Start:
+def start_from_onnx(path: Path, folder: Path) -> Start:
     """Describe a project around an ONNX file.
+
+    Args:
+        path: The file.
+        folder: Where the project file will lie.
 
     Raises:
         InputError: The file is not a model with one image input.
@@ -112,7 +133,7 @@ def start_from_onnx(path: Path) -> Start:
         raise InputError(message, path=path)
     shape = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim]
     outputs = [value.name for value in graph.output]
-    entries = f"file = {json.dumps(path.as_posix())}, input = {json.dumps(inputs[0].name)}"
+    entries = f"file = {_quoted(path, folder)}, input = {json.dumps(inputs[0].name)}"
     return Start(
         name=path.stem,
         source=f"onnx = {{ {entries}, outputs = {json.dumps(outputs)} }}",
@@ -121,8 +142,13 @@ def start_from_onnx(path: Path) -> Start:
     )
 
 
-def start_from_ncnn(param: Path, weights: Path) -> Start:
+def start_from_ncnn(param: Path, weights: Path, folder: Path) -> Start:
     """Describe a project around an ncnn pair.
+
+    Args:
+        param: The .param file.
+        weights: The .bin file.
+        folder: Where the project file will lie.
 
     Raises:
         InputError: The .param cannot be read or has not one input.
@@ -135,7 +161,7 @@ def start_from_ncnn(param: Path, weights: Path) -> Start:
     outputs = [blob for layer in graph.layers for blob in layer.tops if blob not in consumed]
     size = (inputs[0].int_param(0, 0), inputs[0].int_param(1, 0))
     entries = (
-        f"param = {json.dumps(param.as_posix())}, bin = {json.dumps(weights.as_posix())},"
+        f"param = {_quoted(param, folder)}, bin = {_quoted(weights, folder)},"
         f" input = {json.dumps(inputs[0].tops[0])}, outputs = {json.dumps(outputs)}"
     )
     return Start(
@@ -144,6 +170,12 @@ def start_from_ncnn(param: Path, weights: Path) -> Start:
         size=size if min(size) > 0 else None,
         head=_head(outputs),
     )
+
+
+def _quoted(path: Path, folder: Path) -> str:
+    """Write a path as the project file has it: relative to its folder, unless it is absolute."""
+    there = path if path.is_absolute() else Path(os.path.relpath(path, folder))
+    return json.dumps(there.as_posix())
 
 
 def _head(outputs: list[str]) -> str:

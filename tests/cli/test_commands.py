@@ -225,6 +225,18 @@ def test_init_writes_a_project_that_opens(
     assert "size = [48, 64]" in text
 
 
+def test_init_names_files_from_the_project_files_folder(
+    quantkit_shared: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = quantkit_shared.project.root / "model"
+    monkeypatch.chdir(model)
+    pair = ("net.param", str(model / "net.bin"))
+    options = ("--size", "48", "64", "--folder", "../elsewhere")
+    assert quantkit_shared("init", "--ncnn", *pair, *options)[0] == 0
+    text = (model.parent / "elsewhere" / "quantkit.toml").read_text()
+    assert f'param = "../model/net.param", bin = "{model}/net.bin"' in text
+
+
 def test_doctor_names_every_backend(quantkit_shared: Command) -> None:
     value = quantkit_shared.json("doctor")
     assert value["backends"]["ncnn"] == {"status": "ok", "reason": None}

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.errors import InputError
+from quantkit.model.mmlab import MMPoseSpec
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
+from quantkit.project import config
 from quantkit.project.config import checked_name, find_project, load_project
 
 NCNN = 'ncnn = { param = "m.param", bin = "m.bin", input = "data", outputs = ["heat"] }'
@@ -19,8 +21,11 @@ size = [192, 256]
 mean = [1.0, 2.0, 3.0]
 std = [4, 5, 6]
 color = "rgb"
+padding = 1.25
+udp = false
 [head]
 type = "heatmap"
+decode = "default"
 [data.val]
 annotations = "val.json"
 images = "val"
@@ -129,3 +134,35 @@ def test_a_config_file_is_the_projects_and_a_config_name_is_mmposes(tmp_path: Pa
     assert load_project(named).source == MMPoseSource("td-hm_x", None)
     absent = project_with(tmp_path, NCNN, 'mmpose = { config = "a/b.py" }')
     assert load_project(absent).source == MMPoseSource(str(tmp_path.resolve() / "a/b.py"), None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "udp", "decode"),
+    [
+        ("udp = false", "", True, "default"),
+        ('decode = "default"', "", False, "dark"),
+        ('decode = "default"', 'decode = "dark"', False, "dark"),
+    ],
+)
+def test_what_is_left_out_comes_from_the_mmpose_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, udp: bool, decode: str
+) -> None:
+    spec = MMPoseSpec(
+        size=(48, 64),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        color="bgr",
+        padding=1.5,
+        udp=True,
+        head="heatmap",
+        decode="dark",
+        simcc_split_ratio=3.0,
+        blur_kernel_size=17,
+        keypoints=17,
+    )
+    monkeypatch.setattr(config, "describe", lambda name: spec)
+    path = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x" }')
+    path.write_text(path.read_text().replace(old, new))
+    project = load_project(path)
+    assert (project.input.size, project.input.udp) == ((192, 256), udp)
+    assert (project.head.decode, project.head.blur_kernel_size) == (decode, 17)
