@@ -26,6 +26,8 @@ ALL_LAYERS = "*"
 """The task that puts every layer of the table in int8."""
 
 _SQNR, _DIED = "sqnr_db", "died"
+# Deaths that a layer causes; a child that somebody else ended is tried again by the next run.
+_CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
 
 Crops = Sequence[NDArray[np.float32]]
 Measurement = dict[str, Any]
@@ -70,8 +72,8 @@ def sweep_layers(
 ) -> dict[str, Measurement]:
     """Measure every layer of a table alone in int8, and all of them together.
 
-    Each layer runs in a child process; a layer that kills the runtime is recorded with the signal.
-    What the journal holds under `key` is not measured again.
+    Each layer runs in a child process; a layer that crashes the runtime is recorded with the
+    signal. What the journal holds under `key` is not measured again.
 
     Args:
         sweep: The network, the table and the crops.
@@ -95,7 +97,8 @@ def sweep_layers(
     arguments = (sweep.files, sweep.table, list(sweep.crops))
     for task, outcome in isolated_map(open_sweep, arguments, todo, workers=workers):
         results[task] = _measurement(outcome)
-        kept.record(_layer_key(key, task), results[task])
+        if not isinstance(outcome, Died) or outcome.how in _CRASHES:
+            kept.record(_layer_key(key, task), results[task])
         progress("sensitivity", len(results), len(tasks))
     return {task: results[task] for task in tasks}
 
