@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
+
 from quantkit.calibration.calibrate import Calibration
 from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.errors import InputError
@@ -116,7 +118,9 @@ def provenance(
 
 def package_versions() -> dict[str, str]:
     """Name the versions of the packages that decide a table's bytes."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    # It decodes the images; its package has several names.
+    return versions | {"opencv": cv2.__version__}
 
 
 def write_table(

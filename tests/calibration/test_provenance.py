@@ -70,7 +70,7 @@ def test_every_layer_has_its_range(calibration: Calibration, origin: Provenance)
 
 def test_it_holds_versions_but_no_date_and_no_path(origin: Provenance) -> None:
     document = json.loads(origin.text())
-    assert {"quantkit", "ncnn", "numpy"} <= set(document["versions"])
+    assert {"quantkit", "ncnn", "numpy", "opencv"} <= set(document["versions"])
     assert str(Path.cwd()) not in origin.text()
     assert not {"date", "time", "host", "path"} & set(document)
 
