@@ -18,8 +18,9 @@ def demo(
 ) -> None:
     """Export, calibrate, rank and evaluate the embedded pose network, in minutes."""
     from quantkit.demo.walkthrough import walkthrough
-    from quantkit.report.evaluation import evaluation_table, reasons
+    from quantkit.report.evaluation import evaluation_table
     from quantkit.report.sensitivity import sensitivity_table
+    from quantkit.report.sentences import reasons
     from quantkit.storage import from_here
 
     with feedback() as shown:

@@ -9,7 +9,7 @@ from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_
 from quantkit.errors import BackendDied, GateFailed, InputError, Unavailable
 
 if TYPE_CHECKING:
-    from quantkit.evaluation.comparison import Row
+    from quantkit.evaluation.comparison import Comparison, Row
 
 
 def evaluate(
@@ -25,15 +25,26 @@ def evaluate(
     max_drop: Annotated[
         float | None, typer.Option(help="Exit with 1 if a backend loses more AP than this.", min=0)
     ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop as soon as it is known whether every drop is within this bound.", min=0
+        ),
+    ] = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Boxes only: compare with the baseline's keypoints.")
+    ] = False,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
     """Measure COCO AP on the backends, and the drop of each against the baseline."""
     from quantkit.project.evaluating import evaluate_backends
-    from quantkit.report.evaluation import evaluation_table, reasons
 
     if all_backends == bool(backend):
         message = "give either --all-backends or --backend NAME"
+        raise InputError(message)
+    if no_labels and (max_drop is not None or until is not None):
+        message = "--max-drop and --until bound the AP, which --no-labels does not measure"
         raise InputError(message)
     with feedback() as shown:
         comparison = evaluate_backends(
@@ -41,21 +52,31 @@ def evaluate(
             backends=tuple(backend) if backend else None,
             baseline=baseline,
             table=table,
+            labels=not no_labels,
+            until=until,
             threads=threads,
             feedback=shown,
         )
     if as_json:
         typer.echo(comparison.text(), nl=False)
     else:
-        console = results()
-        console.print(evaluation_table(comparison, console.width))
-        for reason in reasons(comparison):
-            console.print(reason)
+        _show(comparison)
     if backend:
         _require(comparison.failed())
     if max_drop is not None and (failed := comparison.over(max_drop)):
         worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in failed)
         raise GateFailed(f"AP drop over {max_drop}: {worst}")
+
+
+def _show(comparison: "Comparison") -> None:
+    from quantkit.report.evaluation import evaluation_table
+    from quantkit.report.sentences import reasons, until_sentence
+
+    console = results()
+    console.print(evaluation_table(comparison, console.width))
+    for line in (until_sentence(comparison), *reasons(comparison)):
+        if line:
+            console.print(line)
 
 
 def _require(failed: tuple["Row", ...]) -> None:

@@ -16,22 +16,27 @@ from quantkit.evaluation.matches import Matches
 RECALLS: Final = np.linspace(0.0, 1.0, 101)
 """The recalls at which COCO reads the precision."""
 
-_TAIL = 2.5
-
 
 def drop_interval(
-    baseline: Matches, other: Matches, *, resamples: int = 1000, seed: int = 0
+    baseline: Matches,
+    other: Matches,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> tuple[float, float]:
-    """95 % interval of the AP that one network loses against another.
+    """Interval of the AP that one network loses against another, 95 % by default.
 
     Args:
         baseline: Matches of the network that the drop is measured against.
         other: Matches of the other network, on the same data set.
         resamples: How many times the images are drawn, each time as many as there are.
         seed: Of the draws; the same seed gives the same interval.
+        level: Share of the drops that the interval holds.
 
     Returns:
-        The 2.5th and the 97.5th percentile of the drop; a negative drop is a gain.
+        The percentiles that leave out as many drops below as above, at 95 % the 2.5th and the
+        97.5th; a negative drop is a gain.
 
     Raises:
         ValueError: The two are of different images.
@@ -45,7 +50,8 @@ def drop_interval(
         after = average_precision(other, counts)
         if before is not None and after is not None:
             drops.append(before - after)
-    low, high = np.percentile(drops, (_TAIL, 100 - _TAIL))
+    tail = 50 * (1 - level)
+    low, high = np.percentile(drops, (tail, 100 - tail))
     return float(low), float(high)
 
 

@@ -26,7 +26,13 @@ class Row:
         ap: Average precision; with the nine figures after it, COCO's ten.
         ap_drop: AP of the baseline less this AP.
         ap_drop_ci: 95 % interval of the drop, from the same images for both.
+        oks: Mean similarity of a person's keypoints to the labels.
+        oks_drop: Mean similarity of the baseline less this one.
         oks_vs_baseline: Mean similarity of the keypoints to the baseline's.
+        keypoint_oks: Similarity to the labels of each of COCO's keypoints, by name; None for one
+            that is never labelled.
+        keypoint_oks_vs_baseline: Similarity to the baseline's of each keypoint, by name.
+        within: Whether the drop is within the bound of `--until`; None where it is not known.
         ms_per_instance: Median time of a single run.
         size_mb: Size of the model's files in MB (10^6 bytes).
         description: Package, version and the options that change the figures.
@@ -48,7 +54,12 @@ class Row:
     ar75: float | None = None
     ar_m: float | None = None
     ar_l: float | None = None
+    oks: float | None = None
+    oks_drop: float | None = None
     oks_vs_baseline: float | None = None
+    keypoint_oks: Mapping[str, float | None] | None = None
+    keypoint_oks_vs_baseline: Mapping[str, float | None] | None = None
+    within: bool | None = None
     ms_per_instance: float | None = None
     size_mb: float | None = None
     description: str | None = None
@@ -56,6 +67,21 @@ class Row:
     def with_figures(self, figures: CocoFigures) -> Self:
         """Fill in COCO's ten figures."""
         return replace(self, **asdict(figures))
+
+
+@dataclass(frozen=True)
+class Until:
+    """How many images it took to tell whether the drops are within a bound.
+
+    Attributes:
+        bound: The largest drop that is accepted.
+        images: Images that were evaluated.
+        of: Images that there are.
+    """
+
+    bound: float
+    images: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +97,7 @@ class Comparison:
         table: Name of the calibration table of the int8 rows; None where there are none.
         versions: Package to version.
         rows: One entry a backend.
+        until: The bound that ended the evaluation; None where all images were asked for.
     """
 
     model: str
@@ -81,6 +108,12 @@ class Comparison:
     table: str | None
     versions: Mapping[str, str]
     rows: tuple[Row, ...]
+    until: Until | None = None
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are figures against labels, not against the baseline alone."""
+        return any(row.ap is not None for row in self.rows)
 
     def row(self, backend: str) -> Row:
         """Find the row of a backend."""
@@ -120,7 +153,13 @@ def read_comparison(path: Path) -> Comparison:
             raise InputError(message, path=path)
         rows = tuple(_row(row) for row in value.pop("rows"))
         width, height = value.pop("input_size")
-        return Comparison(**value, input_size=(width, height), rows=rows)
+        until = value.pop("until")
+        return Comparison(
+            **value,
+            input_size=(width, height),
+            rows=rows,
+            until=None if until is None else Until(**until),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"is not an evaluation: {error!r}", path=path) from error
 

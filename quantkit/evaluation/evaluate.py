@@ -14,7 +14,6 @@ from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures, ScoreSpec, coco_figures
 from quantkit.evaluation.decode import HeadSpec, decode, to_image
 from quantkit.evaluation.matches import Matches
-from quantkit.evaluation.oks import oks
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import PersonPrediction, Predictions
 from quantkit.progress import Progress, silent
@@ -102,24 +101,6 @@ def score(
     """
     figures, matches = coco_figures(predictions, dataset, spec)
     return Evaluation(predictions, figures, matches)
-
-
-def oks_agreement(
-    predictions: Predictions, baseline: Predictions, dataset: PoseDataset
-) -> NDArray[np.float64]:
-    """Similarity of a network's keypoints to the baseline's, person by person; needs no labels.
-
-    Returns:
-        Shape (N,), in the order of the data set; 1 where both agree.
-
-    Raises:
-        ValueError: The two were not made on the same persons in the same order.
-    """
-    if not np.array_equal(predictions.annotation_ids, baseline.annotation_ids):
-        message = "the two predictions are of different persons"
-        raise ValueError(message)
-    areas = np.array([person.area for person in dataset.persons], np.float64)
-    return oks(predictions.keypoints, baseline.keypoints, areas)
 
 
 class _Feed:

@@ -13,6 +13,14 @@ SIGMAS: Final = (
 """How far apart two people annotate each of COCO's 17 keypoints, relative to the person's scale."""
 
 
+KEYPOINT_NAMES: Final = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
+    "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+"""COCO's 17 keypoints, in its order."""
+
+
 def oks(keypoints: Doubles, reference: Doubles, areas: Doubles) -> Doubles:
     """Similarity of two sets of keypoints, person by person: exp(-d^2 / (2 area (2 sigma)^2)).
 
@@ -35,8 +43,23 @@ def oks(keypoints: Doubles, reference: Doubles, areas: Doubles) -> Doubles:
         >>> round(float(oks(here, there, np.array([100.0]))[0]), 3)
         0.138
     """
+    similarity: Doubles = keypoint_similarity(keypoints, reference, areas).mean(axis=1)
+    return similarity
+
+
+def keypoint_similarity(keypoints: Doubles, reference: Doubles, areas: Doubles) -> Doubles:
+    """Similarity of two sets of keypoints, keypoint by keypoint; its mean is the OKS.
+
+    Args:
+        keypoints: x, y in image pixels, shape (N, 17, 2).
+        reference: The same persons' other keypoints, same shape.
+        areas: Segment areas in square pixels, shape (N,).
+
+    Returns:
+        Shape (N, 17), from 0 (far apart) to 1 (equal).
+    """
     squared = ((keypoints - reference) ** 2).sum(axis=2)
     variances = (2 * SIGMAS) ** 2
     exponent = squared / variances / (areas[:, None] + np.spacing(1)) / 2
-    similarity: Doubles = np.exp(-exponent).mean(axis=1)
+    similarity: Doubles = np.exp(-exponent)
     return similarity

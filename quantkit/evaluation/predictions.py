@@ -1,7 +1,7 @@
 """What a network says about every person of a data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -59,3 +59,9 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.annotation_ids)
+
+    def select(self, annotation_ids: Sequence[int]) -> Self:
+        """Take some of the persons, in the order asked for."""
+        places = {int(number): k for k, number in enumerate(self.annotation_ids)}
+        chosen = [places[number] for number in annotation_ids]
+        return replace(self, **{one.name: getattr(self, one.name)[chosen] for one in fields(self)})

@@ -68,5 +68,5 @@ def open_set(project: Project, name: str) -> CalibrationSet:
 
 
 def _refuse_evaluation_data(project: Project, chosen: CalibrationSet) -> None:
-    val = load_dataset(project.val.annotations, project.val.images, keypoints=True)
+    val = load_dataset(project.val.annotations, project.val.images, keypoints=False)
     refuse_overlap(chosen, val)

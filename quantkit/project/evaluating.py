@@ -6,11 +6,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import cast
 
 from quantkit.backends import BACKENDS, BackendName
+from quantkit.backends.artifact import Artifact
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.errors import InputError, Unavailable
+from quantkit.evaluation.agreement import agreement, by_keypoint, mean_oks
 from quantkit.evaluation.bootstrap import drop_interval
-from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.evaluation.evaluate import Evaluation, oks_agreement
+from quantkit.evaluation.comparison import Comparison, Row, Until
+from quantkit.evaluation.until import growing_parts, is_within
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import backend_artifacts
 from quantkit.project.config import Project
@@ -29,6 +31,8 @@ def evaluate_backends(
     backends: Sequence[str] | None = None,
     baseline: str | None = None,
     table: str = "kl",
+    labels: bool = True,
+    until: float | None = None,
     threads: int = 2,
     feedback: Feedback,
 ) -> Comparison:
@@ -43,6 +47,10 @@ def evaluate_backends(
         backends: Names of backends; all of them by default.
         baseline: The backend to measure drops against; by default the first that runs.
         table: Name of the calibration table of the int8 model.
+        labels: False where there are boxes and no keypoints: the keypoints are compared with the
+            baseline's alone.
+        until: Stop as soon as it is known of every backend whether its drop is within this bound;
+            images are looked at in a seeded order.
         threads: Threads of each backend.
         feedback: Told how it goes.
 
@@ -52,14 +60,23 @@ def evaluate_backends(
     names = _known(backends or BACKENDS)
     if baseline is not None:
         names = _known(dict.fromkeys((baseline, *names)))
-    val = load_dataset(project.val.annotations, project.val.images, keypoints=True)
+    if until is not None and not labels:
+        message = "a drop of AP cannot be bounded without labels"
+        raise InputError(message)
+    val = load_dataset(project.val.annotations, project.val.images, keypoints=labels)
     artifacts = backend_artifacts(project, names, table, threads, feedback)
-    job = Job(project, val, data_key(project, val), threads, feedback)
-    measured = [measure(job, name, artifacts[name]) for name in names]
-    comparison = _compare(project, val, measured, baseline, table if "ncnn-int8" in names else None)
+    job = Job(project, val, val, data_key(project, val), labels, threads, feedback)
+    work = [(name, artifacts[name]) for name in names]
+    if until is not None:
+        job = replace(job, part=_decisive_part(job, work, baseline, until))
+    measured = [measure(job, *one, timed=True) for one in work]
+    comparison = replace(
+        _compare(job, measured, baseline, until),
+        table=table if "ncnn-int8" in names else None,
+    )
     folder = project.work_dir / "eval"
     write_evaluation(folder, comparison)
-    write_atomically(folder / "predictions.png", _picture(val, measured, comparison.baseline))
+    write_atomically(folder / "predictions.png", _picture(job, measured, comparison.baseline))
     return comparison
 
 
@@ -70,53 +87,103 @@ def _known(names: Iterable[str]) -> list[BackendName]:
     return [cast("BackendName", name) for name in names]
 
 
-def _compare(
-    project: Project,
-    val: PoseDataset,
-    measured: Sequence[Measured],
+def _decisive_part(
+    job: Job,
+    work: Sequence[tuple[BackendName, Artifact | str]],
     baseline: str | None,
-    table: str | None,
+    bound: float,
+) -> PoseDataset:
+    """Show growing parts of the data until every drop is known to be within a bound or over it."""
+    parts = growing_parts(job.val)
+    for part in parts[:-1]:
+        looked = replace(job, part=part)
+        measured = [measure(looked, *one, timed=False) for one in work]
+        base = _reference(measured, baseline)
+        verdicts = [
+            is_within(base.matches, one.matches, bound, len(parts))
+            for one in measured
+            if base.matches is not None and one.matches is not None
+        ]
+        if None not in verdicts:
+            return part
+    return job.val
+
+
+def _reference(measured: Sequence[Measured], baseline: str | None) -> Measured:
+    """Find what drops are measured against; where nothing ran, the first that did not."""
+    if baseline is None:
+        return next((one for one in measured if one.predictions is not None), measured[0])
+    found = next(one for one in measured if one.row.backend == baseline)
+    if found.predictions is None:
+        raise Unavailable(f"baseline '{baseline}' did not run: {found.row.reason}")
+    return found
+
+
+def _compare(
+    job: Job, measured: Sequence[Measured], baseline: str | None, until: float | None
 ) -> Comparison:
-    ran = {one.row.backend: one.evaluation for one in measured if one.evaluation is not None}
-    if baseline is not None and baseline not in ran:
-        reason = next(one.row.reason for one in measured if one.row.backend == baseline)
-        raise Unavailable(f"baseline '{baseline}' did not run: {reason}")
-    base = baseline or next(iter(ran), None)
-    reference = ran[base] if base is not None else None
+    reference = _reference(measured, baseline)
+    rows = [_against(one, reference, job.part) for one in measured]
+    decided = None
+    if until is not None:
+        decided = Until(until, len(job.part.image_ids), len(job.val.image_ids))
+        looks = len(growing_parts(job.val))
+        rows = [
+            replace(row, within=_within(one, reference, until, looks))
+            for row, one in zip(rows, measured, strict=True)
+        ]
     return Comparison(
-        model=project.name,
-        input_size=project.input.size,
-        dataset=project.val.annotations.name,
-        instances=len(val.persons),
-        baseline=base,
-        table=table,
+        model=job.project.name,
+        input_size=job.project.input.size,
+        dataset=job.project.val.annotations.name,
+        instances=len(job.part.persons),
+        baseline=None if reference.predictions is None else reference.row.backend,
+        table=None,
         versions={name: found for name in _VERSIONED if (found := _version(name)) is not None},
-        rows=tuple(_with_drop(one, reference, val) for one in measured),
+        rows=tuple(rows),
+        until=decided,
     )
 
 
-def _picture(val: PoseDataset, measured: Sequence[Measured], baseline: str | None) -> bytes:
+def _within(one: Measured, reference: Measured, bound: float, looks: int) -> bool | None:
+    if one.matches is None or reference.matches is None:
+        return None
+    return is_within(reference.matches, one.matches, bound, looks)
+
+
+def _against(one: Measured, reference: Measured, part: PoseDataset) -> Row:
+    if one.predictions is None or reference.predictions is None:
+        return one.row
+    similarity = agreement(one.predictions, reference.predictions, part)
+    row = replace(
+        one.row,
+        oks_vs_baseline=mean_oks(similarity),
+        keypoint_oks_vs_baseline=by_keypoint(similarity),
+    )
+    if one.matches is None or reference.matches is None:
+        return row
+    return replace(
+        row,
+        ap_drop=_less(reference.row.ap, row.ap),
+        ap_drop_ci=drop_interval(reference.matches, one.matches),
+        oks_drop=_less(reference.row.oks, row.oks),
+    )
+
+
+def _less(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else before - after
+
+
+def _picture(job: Job, measured: Sequence[Measured], baseline: str | None) -> bytes:
     """Draw the baseline's keypoints, and under them the ones of the int8 networks."""
     drawn = {
-        one.row.backend: one.evaluation.predictions
+        one.row.backend: one.predictions
         for one in measured
-        if one.evaluation and (one.row.backend == baseline or one.row.precision == "int8")
+        if one.predictions and (one.row.backend == baseline or one.row.precision == "int8")
     }
-    step = max(1, len(val.persons) // _DRAWN)
-    return draw_predictions(val, drawn, persons=range(0, len(val.persons), step)[:_DRAWN])
-
-
-def _with_drop(one: Measured, reference: Evaluation | None, val: PoseDataset) -> Row:
-    if one.evaluation is None or reference is None:
-        return one.row
-    agreement = oks_agreement(one.evaluation.predictions, reference.predictions, val)
-    low, high = drop_interval(reference.matches, one.evaluation.matches)
-    return replace(
-        one.row,
-        ap_drop=reference.figures.ap - one.evaluation.figures.ap,
-        ap_drop_ci=(low, high),
-        oks_vs_baseline=float(agreement.mean()),
-    )
+    count = len(job.part.persons)
+    step = max(1, count // _DRAWN)
+    return draw_predictions(job.part, drawn, persons=range(0, count, step)[:_DRAWN])
 
 
 def _version(package: str) -> str | None:

@@ -9,8 +9,10 @@ from quantkit.backends.export_key import source_content
 from quantkit.data.coco import PoseDataset
 from quantkit.data.preprocess import crops
 from quantkit.errors import BackendDied, NotFinite, Unavailable
+from quantkit.evaluation.agreement import by_keypoint, label_similarity, mean_oks
 from quantkit.evaluation.comparison import Row
-from quantkit.evaluation.evaluate import Evaluation, predict, score
+from quantkit.evaluation.evaluate import predict, score
+from quantkit.evaluation.matches import Matches
 from quantkit.evaluation.prediction_file import read_predictions, write_predictions
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import Predictions
@@ -29,34 +31,40 @@ class Job:
 
     Attributes:
         project: The project.
-        val: The persons.
+        val: All persons.
+        part: The persons that are shown: `val`, or those of some of its images.
         data_key: Hash of everything but the network that predictions depend on.
+        labels: Whether `val` has labels to score against.
         threads: Threads of each backend.
         feedback: Told how it goes.
     """
 
     project: Project
     val: PoseDataset
+    part: PoseDataset
     data_key: str
+    labels: bool
     threads: int
     feedback: Feedback
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A row, and what it was made from where the backend ran."""
+    """A row, and what it was made from where the backend ran; matches only where labels are."""
 
     row: Row
-    evaluation: Evaluation | None = None
+    predictions: Predictions | None = None
+    matches: Matches | None = None
 
 
-def measure(job: Job, name: BackendName, artifact: Artifact | str) -> Measured:
+def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: bool) -> Measured:
     """Run a backend; one that cannot run, dies or computes nonsense becomes a row that says why.
 
     Args:
         job: What it is measured on.
         name: The backend.
         artifact: What it runs, or the reason why there is nothing.
+        timed: Measure the time of single runs, too.
 
     Raises:
         InputError: An image cannot be read, or the network does not fit the project file.
@@ -67,21 +75,33 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str) -> Measured:
     try:
         with open_runner(name, artifact, threads=job.threads) as runner:
             predictions = _predictions(job, runner, artifact)
-            sample = next(crops(job.val.persons[:1], job.project.input)).tensor
-            took = latency(runner, sample, _TIMED_RUNS)
-            description = f"{runner.description}; ms on {took.threads} threads"
+            row = _timed(job, runner, row) if timed else row
     except Unavailable as error:
         return Measured(replace(row, status="unavailable", reason=str(error)))
     except (BackendDied, NotFinite) as error:
         return Measured(replace(row, status="crashed", reason=str(error)))
-    evaluation = score(predictions, job.val)
+    size = sum(path.stat().st_size for path in artifact_files(artifact))
+    row = replace(row, size_mb=round(size / 1e6, 3))
+    if not job.labels:
+        return Measured(row, predictions)
+    evaluation = score(predictions, job.part)
+    similarity = label_similarity(predictions, job.part)
     row = replace(
         row.with_figures(evaluation.figures),
-        ms_per_instance=round(took.median_ms, 3),
-        size_mb=round(sum(path.stat().st_size for path in artifact_files(artifact)) / 1e6, 3),
-        description=description,
+        oks=mean_oks(similarity),
+        keypoint_oks=by_keypoint(similarity),
     )
-    return Measured(row, evaluation)
+    return Measured(row, predictions, evaluation.matches)
+
+
+def _timed(job: Job, runner: Runner, row: Row) -> Row:
+    sample = next(crops(job.part.persons[:1], job.project.input)).tensor
+    took = latency(runner, sample, _TIMED_RUNS)
+    return replace(
+        row,
+        ms_per_instance=round(took.median_ms, 3),
+        description=f"{runner.description}; ms on {took.threads} threads",
+    )
 
 
 def data_key(project: Project, val: PoseDataset) -> str:
@@ -90,6 +110,7 @@ def data_key(project: Project, val: PoseDataset) -> str:
     return content_key(
         {
             "annotations": sha256_file(val.annotations),
+            "persons": [person.annotation_id for person in val.persons],
             "images": [sha256_file(image) for image in images],
             "input": asdict(project.input),
             "head": asdict(project.head),
@@ -103,22 +124,25 @@ def _predictions(job: Job, runner: Runner, artifact: Artifact) -> Predictions:
     path = job.project.work_dir / "eval" / f"{runner.name}.predictions.json"
     key = content_key([source_content(artifact), runner.description, job.data_key])
     journal = PredictionJournal(path.with_suffix(".jsonl"), key)
-    predictions = read_predictions(path, key)
-    if predictions is not None:
+    whole = read_predictions(path, key)
+    if whole is not None:
         job.feedback.note(f"{runner.name}: nothing changed, {from_here(path)} reused")
+        predictions = whole.select([person.annotation_id for person in job.part.persons])
     else:
         predictions = _predicted(job, runner, journal)
+        if job.part is not job.val:
+            return predictions
         write_predictions(path, key, predictions)
     journal.remove()
     return predictions
 
 
 def _predicted(job: Job, runner: Runner, journal: PredictionJournal) -> Predictions:
-    total = len(job.val.persons)
-    if done := len(journal.find(job.val.persons)):
+    total = len(job.part.persons)
+    if done := len(journal.find(job.part.persons)):
         job.feedback.note(f"{runner.name}: goes on after {done} of {total} persons")
 
     def progress(stage: str, done: int, total: int) -> None:
         job.feedback.progress(f"{stage} {runner.name}", done, total)
 
-    return predict(runner, job.val, job.project.input, job.project.head, progress, journal)
+    return predict(runner, job.part, job.project.input, job.project.head, progress, journal)

@@ -15,6 +15,7 @@ WIDEST: Final = 100
 
 _NARROW: Final = 84
 _OPTIONAL: Final = ("AR50", "OKS", "MB")
+_UNLABELLED: Final = ("backend", "OKS", "ms", "MB")
 
 
 def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
@@ -26,19 +27,15 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
     """
     title = f"{comparison.model}: {comparison.instances} persons of {comparison.dataset}"
     table = Table(box=box.SIMPLE_HEAD, padding=0)
-    shown = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
-    for name in shown:
+    fitting = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
+    columns = fitting if comparison.has_labels else {k: _COLUMNS[k] for k in _UNLABELLED}
+    for name in columns:
         table.add_column(name, justify="left" if name == "backend" else "right", no_wrap=True)
     for row in comparison.rows:
         is_baseline = row.backend == comparison.baseline
-        cells = [cell(row, is_baseline) for cell in shown.values()]
+        cells = [cell(row, is_baseline) for cell in columns.values()]
         table.add_row(*cells, style=None if row.status == "ok" else "dim")
     return Group(Text(title, "bold"), table, Text(_caption(comparison), "dim"))
-
-
-def reasons(comparison: Comparison) -> list[str]:
-    """List why backends have no figures, a line each."""
-    return [f"{row.backend} is {row.status}: {row.reason}" for row in comparison.failed()]
 
 
 def _caption(comparison: Comparison) -> str:

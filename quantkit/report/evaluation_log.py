@@ -3,6 +3,8 @@
 from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
+from quantkit.evaluation.oks import KEYPOINT_NAMES
+from quantkit.report.sentences import drop_sentence, until_sentence
 
 _FIGURES: Final = (
     ("ap", "0.50:0.95", "all"),
@@ -29,7 +31,9 @@ def evaluation_log(comparison: Comparison, row: Row) -> str:
     """
     parts = [_head(comparison, row)]
     if row.status == "ok":
-        parts += ["\n".join(coco_lines(row)), _drop(comparison, row)]
+        figures = [] if row.ap is None else coco_lines(row)
+        parts += ["\n".join(figures), _drop(comparison, row)]
+        parts.append("\n".join(keypoint_lines(comparison, row)))
     parts.append(_origin(comparison, row))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -53,15 +57,25 @@ def coco_lines(row: Row) -> list[str]:
     return lines
 
 
-def drop_sentence(comparison: Comparison, row: Row) -> str:
-    """Say what a backend loses against the baseline; empty for the baseline itself."""
-    if row.ap_drop is None or row.ap_drop_ci is None or row.backend == comparison.baseline:
-        return ""
-    low, high = row.ap_drop_ci
-    return (
-        f"drop {row.ap_drop:+.4f} AP against {comparison.baseline},"
-        f" 95 % interval {low:+.4f} .. {high:+.4f}; OKS {row.oks_vs_baseline:.4f}"
-    )
+def keypoint_lines(comparison: Comparison, row: Row) -> list[str]:
+    """Write the mean similarity of each keypoint to the labels and to the baseline's."""
+    columns = {"labels": row.keypoint_oks, str(comparison.baseline): row.keypoint_oks_vs_baseline}
+    shown = {
+        name: values
+        for name, values in columns.items()
+        if values is not None and name != row.backend
+    }
+    if not shown:
+        return []
+    lines = ["".join([f"{'OKS of':<16}", *(f"{name:>14}" for name in shown)])]
+    for name in KEYPOINT_NAMES:
+        cells = [_cell(values[name]) for values in shown.values()]
+        lines.append("".join([f"{name:<16}", *(f"{cell:>14}" for cell in cells)]))
+    return lines
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _head(comparison: Comparison, row: Row) -> str:
@@ -77,7 +91,11 @@ def _head(comparison: Comparison, row: Row) -> str:
 
 
 def _drop(comparison: Comparison, row: Row) -> str:
-    return drop_sentence(comparison, row) or "the baseline that drops are measured against"
+    lines = [drop_sentence(comparison, row) or "the baseline that the others are measured against"]
+    if row.oks is not None:
+        lines.append(f"OKS {row.oks:.4f} against the labels")
+    lines.append(until_sentence(comparison))
+    return "\n".join(line for line in lines if line)
 
 
 def _origin(comparison: Comparison, row: Row) -> str:

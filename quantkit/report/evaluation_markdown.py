@@ -3,7 +3,7 @@
 from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.report.evaluation_log import drop_sentence
+from quantkit.report.sentences import drop_sentence, until_sentence
 
 _COLUMNS: Final = ("Arch", "Input Size", "AP", "AP50", "AP75", "AR", "AR50", "log")
 _FIGURES: Final = ("ap", "ap50", "ap75", "ar", "ar50")
@@ -13,6 +13,8 @@ def evaluation_markdown(comparison: Comparison) -> str:
     """Write one section a backend; the log is a link relative to the file's folder."""
     title = f"# {_escaped(comparison.model)}"
     data = f"{comparison.instances} persons of {_escaped(comparison.dataset)}."
+    if sentence := until_sentence(comparison):
+        data = f"{data} {_sentence(sentence)}"
     sections = [_section(comparison, row) for row in comparison.rows]
     return "\n\n".join([title, data, *sections]) + "\n"
 
@@ -29,7 +31,7 @@ def _section(comparison: Comparison, row: Row) -> str:
         return "\n\n".join(parts)
     parts.append("\n".join(_line(cells) for cells in _table(comparison, row)))
     if sentence := drop_sentence(comparison, row):
-        parts.append(f"{sentence[0].upper()}{sentence[1:]}.")
+        parts.append(_sentence(sentence))
     return "\n\n".join(parts)
 
 
@@ -46,6 +48,10 @@ def _table(comparison: Comparison, row: Row) -> list[list[str]]:
             f"[log]({log_name(row)})",
         ],
     ]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _line(cells: list[str]) -> str:

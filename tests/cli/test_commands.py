@@ -106,6 +106,63 @@ def test_the_gate_fails_with_exit_code_1(quantkit_shared: Command) -> None:
     assert quantkit_shared("eval", *names, "--max-drop", "1")[0] == 0
 
 
+def test_eval_tells_the_keypoints_apart(quantkit_shared: Command) -> None:
+    names = ("--backend", "ncnn", "--backend", "ncnn-int8")
+    fp32, int8 = quantkit_shared.json("eval", *names)["rows"]
+    assert min(fp32["keypoint_oks"].values()) == pytest.approx(1)
+    assert int8["oks_drop"] == pytest.approx(1 - int8["oks"])
+    # The labels are the baseline's own keypoints.
+    assert int8["keypoint_oks"] == pytest.approx(int8["keypoint_oks_vs_baseline"])
+    assert min(int8["keypoint_oks"].values()) < int8["oks"] < max(int8["keypoint_oks"].values())
+
+
+def test_boxes_without_keypoints_are_enough_for_the_agreement(quantkit: Command) -> None:
+    names = ("--backend", "ncnn", "--backend", "ncnn-int8")
+    expected = quantkit.json("eval", *names)["rows"][1]["oks_vs_baseline"]
+    path = quantkit.project.val.annotations
+    document = json.loads(path.read_text())
+    for one in document["annotations"]:
+        del one["keypoints"], one["num_keypoints"]
+    path.write_text(json.dumps(document))
+    code, _, err = quantkit("eval", *names)
+    assert code == 2
+    assert "'keypoints' is missing" in err
+    value = quantkit.json("eval", *names, "--no-labels")
+    assert value["instances"] == 12
+    fp32, int8 = value["rows"]
+    assert (fp32["ap"], int8["ap"], int8["ap_drop"]) == (None, None, None)
+    assert int8["oks_vs_baseline"] == pytest.approx(expected, abs=1e-9)
+    assert int8["ms_per_instance"] > 0
+    code, out, _ = quantkit("eval", *names, "--no-labels")
+    assert code == 0
+    assert "OKS" in out
+    assert "AP50" not in out
+
+
+def test_until_stops_when_the_drop_is_decided_and_a_full_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = small_project(tmp_path / "project", images=80)
+    monkeypatch.chdir(project.root)
+    quantkit = Command(project, capsys)
+    names = ("--backend", "ncnn", "--backend", "ncnn-int8", "--threads", "1")
+    value = quantkit.json("eval", *names, "--until", "0.001")
+    assert value["until"] == {"bound": 0.001, "images": 64, "of": 80}
+    assert value["instances"] == 128
+    assert [row["within"] for row in value["rows"]] == [True, False]
+    assert value["rows"][1]["ap_drop_ci"][0] > 0.001
+    code, out, _ = quantkit("eval", *names, "--until", "1")
+    assert code == 0
+    assert "drop of at most 1 AP, after 64 of 80 images: ncnn-int8 within" in out
+    code, _, err = quantkit("eval", *names)
+    assert code == 0
+    assert "ncnn-int8: goes on after 128 of 160 persons" in err
+    drop = quantkit.json("eval", *names)["rows"][1]["ap_drop"]
+    undecided = quantkit.json("eval", *names, "--until", str(drop))
+    assert undecided["until"]["images"] == 80
+    assert undecided["rows"][1]["within"] is None
+
+
 def test_an_unreadable_image_ends_the_evaluation(quantkit: Command) -> None:
     (quantkit.project.root / "val" / "001003.png").write_bytes(b"")
     code, out, err = quantkit("eval", "--backend", "ncnn")
@@ -191,6 +248,7 @@ def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) 
         (("eval",), "give either --all-backends or --backend NAME"),
         (("eval", "--backend", "caffe"), "there is no backend 'caffe'; there are pytorch"),
         (("eval", "--backend", "ncnn-int8", "--table", "none"), "there is no such table"),
+        (("eval", "--backend", "ncnn", "--no-labels", "--until", "1"), "does not measure"),
         (("calibrate", "--method", "entropy"), "there is no calibration method 'entropy'"),
         (("calibrate", "--select", "best"), "there is no selection method 'best'"),
         (("calibrate", "--count", "500"), "500 persons are asked for, but there are 12"),

@@ -1,15 +1,11 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools.cocoeval import COCOeval, Params
 
-from quantkit.evaluation.evaluate import oks_agreement
 from quantkit.evaluation.oks import SIGMAS, oks
 from quantkit.evaluation.scoring import person_scores
-from tests.coco_folder import load_coco_folder
-from tests.evaluation.made_up import predictions_near_labels
 
 
 def _by_pycocotools(keypoints: Any, reference: Any, area: float) -> float:
@@ -39,27 +35,6 @@ def test_it_is_pycocotools_oks_with_everything_visible() -> None:
 
 def test_the_sigmas_are_pycocotools() -> None:
     assert pytest.approx(Params("keypoints").kpt_oks_sigmas) == SIGMAS
-
-
-def test_agreement_is_one_with_itself_and_falls_with_noise(tmp_path: Path) -> None:
-    dataset = load_coco_folder(tmp_path)
-    baseline = predictions_near_labels(dataset, noise=0.0)
-    near = predictions_near_labels(dataset, noise=0.02)
-    far = predictions_near_labels(dataset, noise=0.3)
-    assert oks_agreement(baseline, baseline, dataset).tolist() == [1.0] * 6
-    near_agreement = oks_agreement(near, baseline, dataset).mean()
-    assert 1 > near_agreement > oks_agreement(far, baseline, dataset).mean() > 0
-
-
-def test_agreement_of_other_persons_is_refused(tmp_path: Path) -> None:
-    dataset = load_coco_folder(tmp_path)
-    part = dataset.subset({7})
-    with pytest.raises(ValueError, match="different persons"):
-        oks_agreement(
-            predictions_near_labels(part, noise=0.0),
-            predictions_near_labels(dataset, noise=0.0),
-            dataset,
-        )
 
 
 def test_a_person_without_a_confident_keypoint_scores_zero() -> None:

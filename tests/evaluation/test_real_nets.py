@@ -7,8 +7,9 @@ import pytest
 from quantkit.backends import open_runner
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import InputSpec
+from quantkit.evaluation.agreement import oks_agreement
 from quantkit.evaluation.decode import HeadSpec
-from quantkit.evaluation.evaluate import oks_agreement, predict, score
+from quantkit.evaluation.evaluate import predict, score
 from quantkit.model.source import NcnnFiles
 
 NETS = {

@@ -9,7 +9,7 @@ from quantkit.backends.wire import Message
 from quantkit.progress import Feedback
 from quantkit.project import measuring
 from quantkit.project.evaluating import evaluate_backends
-from quantkit.report.evaluation import reasons
+from quantkit.report.sentences import reasons
 from tests.projects import small_project
 
 BOTH = ("ncnn", "ncnn-int8")

@@ -2,20 +2,24 @@ import csv
 import io
 import re
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from pycocotools.cocoeval import COCOeval
+from rich.console import Console
 
 from quantkit.errors import InputError
 from quantkit.evaluation.coco_ap import coco_figures
-from quantkit.evaluation.comparison import Row, read_comparison
+from quantkit.evaluation.comparison import Row, Until, read_comparison
+from quantkit.evaluation.oks import KEYPOINT_NAMES
+from quantkit.report.evaluation import evaluation_table
 from quantkit.report.evaluation_files import write_evaluation
 from quantkit.report.evaluation_log import coco_lines
+from quantkit.report.sentences import until_sentence
 from tests.coco_folder import load_coco_folder
 from tests.evaluation.made_up import predictions_near_labels
-from tests.report.rows import BASELINE, COMPARISON, INT8
+from tests.report.rows import ABSENT, BASELINE, COMPARISON, INT8
 
 
 @pytest.fixture
@@ -76,6 +80,9 @@ def test_the_csv_reads_back_in_full_precision(folder: Path) -> None:
         assert (line["model"], line["input_size"]) == ("hourglass|small", "192x256")
         values = asdict(row)
         low, high = values.pop("ap_drop_ci") or (None, None)
+        for name in ("keypoint_oks", "keypoint_oks_vs_baseline"):
+            del values[name]
+            assert name not in line
         for name, value in {**values, "ap_drop_low": low, "ap_drop_high": high}.items():
             assert line[name] == ("" if value is None else str(value)), name
 
@@ -123,6 +130,52 @@ def test_the_log_says_what_the_figures_are_of(folder: Path) -> None:
     assert "table" not in baseline
     assert "\n".join(coco_lines(BASELINE)) in baseline
     assert "the baseline" in baseline
+
+
+def test_the_log_lists_the_keypoints(folder: Path) -> None:
+    log = (folder / "ncnn-int8.log").read_text()
+    assert "OKS 0.8000 against the labels" in log
+    head, *lines = log[log.index("OKS of") :].splitlines()[:18]
+    assert head.split() == ["OKS", "of", "labels", "pytorch"]
+    found = {name: (labels, base) for name, labels, base in (line.split() for line in lines)}
+    assert list(found) == list(KEYPOINT_NAMES)
+    assert found["left_ear"] == ("-", "0.9030")
+    assert found["right_ankle"] == ("0.6600", "0.9160")
+    baseline = (folder / "pytorch.log").read_text()
+    assert re.search(r"OKS of +labels\n", baseline)
+
+
+def test_without_labels_only_the_agreement_is_told(tmp_path: Path) -> None:
+    rows = [
+        replace(Row(row.backend, row.precision), oks_vs_baseline=row.oks_vs_baseline)
+        for row in (BASELINE, INT8)
+    ]
+    comparison = replace(COMPARISON, rows=tuple(rows))
+    write_evaluation(tmp_path, comparison)
+    assert "Average" not in (tmp_path / "ncnn-int8.log").read_text()
+    assert "OKS 0.9877 against pytorch" in (tmp_path / "ncnn-int8.log").read_text()
+    section = sections((tmp_path / "eval.md").read_text())["ncnn-int8"]
+    assert table(section)[0]["AP"] == ""
+    assert "OKS 0.9877 against pytorch." in section
+    console = Console(file=io.StringIO(), width=100)
+    console.print(evaluation_table(comparison, 100))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "0.9877" in printed
+    assert "AP50" not in printed
+
+
+def test_every_format_says_what_until_found(tmp_path: Path) -> None:
+    rows = (BASELINE, replace(INT8, within=False), ABSENT)
+    comparison = replace(COMPARISON, rows=rows, until=Until(0.002, 128, 5000))
+    write_evaluation(tmp_path, comparison)
+    said = "rop of at most 0.002 AP, after 128 of 5000 images: ncnn-int8 over"
+    assert said in until_sentence(comparison)
+    assert said in (tmp_path / "eval.md").read_text()
+    assert said in (tmp_path / "ncnn-int8.log").read_text()
+    assert read_comparison(tmp_path / "eval.json") == comparison
+    with (tmp_path / "eval.csv").open(newline="") as file:
+        assert [row["within"] for row in csv.DictReader(file)] == ["", "False", ""]
+    assert until_sentence(COMPARISON) == ""
 
 
 def test_the_logs_and_the_markdown_do_not_tell_the_time(folder: Path) -> None:

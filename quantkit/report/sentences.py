@@ -1,0 +1,38 @@
+"""What every format says in words."""
+
+from quantkit.evaluation.comparison import Comparison, Row
+
+
+def drop_sentence(comparison: Comparison, row: Row) -> str:
+    """Say what a backend loses against the baseline; empty for the baseline itself."""
+    if row.oks_vs_baseline is None or row.backend == comparison.baseline:
+        return ""
+    similar = f"OKS {row.oks_vs_baseline:.4f}"
+    if row.ap_drop is None or row.ap_drop_ci is None:
+        return f"{similar} against {comparison.baseline}"
+    low, high = row.ap_drop_ci
+    return (
+        f"drop {row.ap_drop:+.4f} AP against {comparison.baseline},"
+        f" 95 % interval {low:+.4f} .. {high:+.4f}; {similar}"
+    )
+
+
+def until_sentence(comparison: Comparison) -> str:
+    """Say which drops are within the bound of `--until`, and how many images that took."""
+    until = comparison.until
+    if until is None:
+        return ""
+    ran = [row for row in comparison.rows if row.status == "ok"]
+    said = {True: "within", False: "over", None: "undecided"}
+    verdicts = ", ".join(
+        f"{row.backend} {said[row.within]}" for row in ran if row.backend != comparison.baseline
+    )
+    return (
+        f"drop of at most {until.bound:g} AP, after {until.images} of {until.of} images:"
+        f" {verdicts or 'nothing to decide'}"
+    )
+
+
+def reasons(comparison: Comparison) -> list[str]:
+    """List why backends have no figures, a line each."""
+    return [f"{row.backend} is {row.status}: {row.reason}" for row in comparison.failed()]
