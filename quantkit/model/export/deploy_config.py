@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from quantkit.model.mmlab.config import shipped_folder
 from quantkit.model.mmlab.spec import MMPoseSpec
 
 OPSET: Final = 11
@@ -31,10 +32,15 @@ def deploy_config(spec: MMPoseSpec) -> dict[str, Any]:
 
 
 def tracing_data(spec: MMPoseSpec) -> dict[str, Any]:
-    """Describe the least data set that mmdeploy needs to make the tracing input from a picture."""
+    """Describe the least data set that mmdeploy needs to make the tracing input from a picture.
+
+    Its `metainfo` is a config that MMPose would run: the shipped one is named by its whole path, or
+    one of that name in the current folder would be taken.
+    """
+    metainfo = {"from_file": str(shipped_folder() / "_base_" / "datasets" / "coco.py")}
     pipeline = [
         {"type": "GetBBoxCenterScale"},
         {"type": "TopdownAffine", "input_size": spec.size},
         {"type": "PackPoseInputs"},
     ]
-    return {"dataset": {"type": "CocoDataset", "pipeline": pipeline}}
+    return {"dataset": {"type": "CocoDataset", "metainfo": metainfo, "pipeline": pipeline}}

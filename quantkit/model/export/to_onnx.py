@@ -84,7 +84,8 @@ def _export_rewritten(torch: ModuleType, model: Any, config: str, target: Path) 
     spec = describe(config)
     plan = load_config(config)
     plan.default_scope = "mmpose"
-    plan.test_dataloader = tracing_data(spec)
+    # MMPose runs the `metainfo` file of a config's own data sets, which nobody has checked.
+    plan.train_dataloader = plan.val_dataloader = plan.test_dataloader = tracing_data(spec)
     _remove(plan.model, "init_cfg")
     picture = numpy.zeros((spec.size[1], spec.size[0], 3), numpy.uint8)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:

@@ -28,7 +28,7 @@ def find_config(config: str) -> Path:
             message = "does not exist"
             raise InputError(message, path=path)
         return path
-    found = sorted(_shipped_folder().rglob(f"{config}.py")) if _is_name(config) else []
+    found = sorted(shipped_folder().rglob(f"{config}.py")) if _is_name(config) else []
     if len(found) != 1:
         message = f"is not a file, and MMPose ships {len(found) or 'no'} config of that name"
         raise InputError(message, path=config)
@@ -131,7 +131,7 @@ def _base_file(base: str, path: Path) -> Path:
     if scope != "mmpose":
         message = f"_base_ may be a file or 'mmpose::FILE', got '{base}'"
         raise InputError(message, path=path)
-    return _shipped_folder() / inside
+    return shipped_folder() / inside
 
 
 def _wanted(loaded: Any) -> Any:
@@ -139,7 +139,12 @@ def _wanted(loaded: Any) -> Any:
     return wanted.get("imports", ()) if hasattr(wanted, "get") else wanted or ()
 
 
-def _shipped_folder() -> Path:
+def shipped_folder() -> Path:
+    """Find the folder of the configs that MMPose ships.
+
+    Raises:
+        Unavailable: MMPose is not installed.
+    """
     # Found, not imported: importing MMPose takes seconds.
     found = importlib.util.find_spec("mmpose")
     if found is None or found.origin is None:
@@ -149,7 +154,7 @@ def _shipped_folder() -> Path:
 
 
 def _is_shipped(path: Path) -> bool:
-    return path.resolve().is_relative_to(_shipped_folder().resolve())
+    return path.resolve().is_relative_to(shipped_folder().resolve())
 
 
 def _is_name(config: str) -> bool:

@@ -44,6 +44,25 @@ def test_torch_alone_exports_where_mmdeploy_is_absent(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("place", ["train_dataloader", "current folder"])
+def test_no_metainfo_file_beside_the_config_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    mmpose_or_skip()
+    pytest.importorskip("mmdeploy")
+    config = write_heatmap_config(tmp_path)
+    evil = tmp_path / "configs" / "_base_" / "datasets" / "coco.py"
+    evil.parent.mkdir(parents=True)
+    evil.write_text(f"open({str(tmp_path / 'was_run')!r}, 'w').close()\ndataset_info = dict()\n")
+    if place == "current folder":
+        monkeypatch.chdir(tmp_path)
+    else:
+        dataset = f"dict(type='CocoDataset', metainfo=dict(from_file={str(evil)!r}))"
+        config.write_text(f"{config.read_text()}\ntrain_dataloader = dict(dataset={dataset})\n")
+    assert to_onnx.convert(str(config), None, 0, str(tmp_path / "model.onnx")) == ["heatmap"]
+    assert not (tmp_path / "was_run").exists()
+
+
 def test_a_wrong_config_is_named_by_the_child(tmp_path: Path) -> None:
     mmpose_or_skip()
     path = tmp_path / "evil.py"
