@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from quantkit.data.coco_file import Annotation, CocoFile, ImageRecord, read_coco
 from quantkit.errors import InputError
 
-# MMPose's share of a person's box that the person covers, where no segment area is known.
-_AREA_OF_BOX = 0.53
+AREA_OF_BOX: Final = 0.53
+"""MMPose's share of a person's box that the person covers, where no segment area is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Person:
         file_name: The image as the annotation file names it.
         box: x1, y1, x2, y2 in pixels, clipped to the image as MMPose's CocoDataset clips.
         area: Segment area in square pixels, or 0.53 of the box where the file has none.
+        score: Confidence of the box, 1 for ground truth.
     """
 
     annotation_id: int
@@ -30,6 +32,7 @@ class Person:
     file_name: str
     box: tuple[float, float, float, float]
     area: float
+    score: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class PoseDataset:
         images: The folder of its images.
         persons: Grouped by image, images in file order, persons of an image in file order.
         image_ids: All images that count in an evaluation, those without a person included.
+        boxes: The detections file that the boxes are from; None where they are the annotations'.
     """
 
     annotations: Path
     images: Path
     persons: tuple[Person, ...]
     image_ids: tuple[int, ...]
+    boxes: Path | None = None
 
     def subset(self, image_ids: Collection[int]) -> "PoseDataset":
         """Keep some of the images, in unchanged order."""
@@ -109,7 +114,7 @@ def _person(
     width, height = box[2] - box[0], box[3] - box[1]
     if width <= 0 or height <= 0:
         return None
-    area = max(1.0, width * height * _AREA_OF_BOX) if annotation.area is None else annotation.area
+    area = max(1.0, width * height * AREA_OF_BOX) if annotation.area is None else annotation.area
     return Person(
         annotation_id=annotation.id,
         image_id=record.id,

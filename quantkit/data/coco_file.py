@@ -1,11 +1,11 @@
 """A COCO annotation file, read strictly: what is wrong is named by file and annotation id."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quantkit.data.coco_fields import bbox, finite, integer, required
 from quantkit.errors import InputError
 from quantkit.storage import read_json
 
@@ -98,7 +98,7 @@ def _images(entries: list[Any]) -> dict[int, ImageRecord]:
     for position, entry in enumerate(entries):
         place = f"images[{position}]"
         record = ImageRecord(
-            id=_integer(entry, "id", place),
+            id=integer(entry, "id", place),
             file_name=_file_name(entry, place),
             width=_size(entry, "width", place),
             height=_size(entry, "height", place),
@@ -112,7 +112,7 @@ def _images(entries: list[Any]) -> dict[int, ImageRecord]:
 
 def _person_category(entries: list[Any]) -> int:
     ids = {
-        str(_get(entry, "name", f"categories[{position}]")): _integer(
+        str(required(entry, "name", f"categories[{position}]")): integer(
             entry, "id", f"categories[{position}]"
         )
         for position, entry in enumerate(entries)
@@ -131,15 +131,15 @@ def _annotations(
     seen: set[int] = set()
     annotations = []
     for position, entry in enumerate(entries):
-        number = _integer(entry, "id", f"annotations[{position}]")
+        number = integer(entry, "id", f"annotations[{position}]")
         place = f"annotation {number}"
         if number in seen:
             message = f"{place}: the id occurs twice"
             raise ValueError(message)
         seen.add(number)
-        if _integer(entry, "category_id", place) != category:
+        if integer(entry, "category_id", place) != category:
             continue
-        image_id = _integer(entry, "image_id", place)
+        image_id = integer(entry, "image_id", place)
         if image_id not in images:
             message = f"{place}: image id {image_id} is not among the images of the file"
             raise ValueError(message)
@@ -153,26 +153,14 @@ def _annotation(entry: Mapping[str, Any], number: int, image_id: int, place: str
     return Annotation(
         id=number,
         image_id=image_id,
-        bbox=_bbox(entry, place),
-        area=_finite(entry["area"], f"{place}: area") if "area" in entry else None,
+        bbox=bbox(entry, place),
+        area=finite(entry["area"], f"{place}: area") if "area" in entry else None,
         crowd=bool(entry.get("iscrowd", 0)),
         keypoints=keypoints,
         num_keypoints=(
-            _integer(entry, "num_keypoints", place) if "num_keypoints" in entry else visible
+            integer(entry, "num_keypoints", place) if "num_keypoints" in entry else visible
         ),
     )
-
-
-def _bbox(entry: Mapping[str, Any], place: str) -> tuple[float, float, float, float]:
-    value = _get(entry, "bbox", place)
-    if not isinstance(value, list) or len(value) != 4:
-        message = f"{place}: bbox is not four numbers: {value!r}"
-        raise ValueError(message)
-    x, y, width, height = (_finite(number, f"{place}: bbox {value}") for number in value)
-    if width < 0 or height < 0:
-        message = f"{place}: bbox {value} has a negative size"
-        raise ValueError(message)
-    return x, y, width, height
 
 
 def _keypoints(entry: Mapping[str, Any], place: str) -> tuple[float, ...] | None:
@@ -182,11 +170,11 @@ def _keypoints(entry: Mapping[str, Any], place: str) -> tuple[float, ...] | None
     if not isinstance(value, list) or len(value) != 3 * KEYPOINTS:
         message = f"{place}: keypoints are not {KEYPOINTS} times x, y, visibility"
         raise ValueError(message)
-    return tuple(_finite(number, f"{place}: keypoints") for number in value)
+    return tuple(finite(number, f"{place}: keypoints") for number in value)
 
 
 def _file_name(entry: Mapping[str, Any], place: str) -> str:
-    value = _get(entry, "file_name", place)
+    value = required(entry, "file_name", place)
     if not isinstance(value, str) or not value or not _UNUSABLE.isdisjoint(value):
         message = f"{place}: file_name {value!r} is not a file name"
         raise ValueError(message)
@@ -198,30 +186,8 @@ def _file_name(entry: Mapping[str, Any], place: str) -> str:
 
 
 def _size(entry: Mapping[str, Any], key: str, place: str) -> int:
-    value = _integer(entry, key, place)
+    value = integer(entry, key, place)
     if value < 1:
         message = f"{place}: {key} {value} is not positive"
         raise ValueError(message)
     return value
-
-
-def _integer(entry: object, key: str, place: str) -> int:
-    value = _get(entry, key, place)
-    if type(value) is not int:
-        message = f"{place}: {key} {value!r} is not an integer"
-        raise ValueError(message)
-    return value
-
-
-def _finite(value: object, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        message = f"{place}: {value!r} is not a finite number"
-        raise ValueError(message)
-    return value
-
-
-def _get(entry: object, key: str, place: str) -> Any:
-    if not isinstance(entry, dict) or key not in entry:
-        message = f"{place}: '{key}' is missing"
-        raise ValueError(message)
-    return entry[key]

@@ -93,8 +93,10 @@ def coco_figures(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    images = len(evaluation.params.imgIds)
-    matches = matches_of(evaluation.evalImgs[:images], evaluation.params.maxDets[0])
+    # The records of the first area range, all areas, one an image.
+    images = np.array(evaluation.params.imgIds, np.int64)
+    records = evaluation.evalImgs[: len(images)]
+    matches = matches_of(images, records, evaluation.params.maxDets[0])
     return _figures(evaluation.stats), matches
 
 
@@ -144,10 +146,11 @@ def _label(annotation: Annotation, number: int) -> dict[str, Any]:
 def _detections(
     predictions: Predictions, dataset: PoseDataset, spec: ScoreSpec
 ) -> list[dict[str, Any]]:
-    boxes = {person.annotation_id: person.box for person in dataset.persons}
+    persons = {person.annotation_id: person for person in dataset.persons}
+    box_scores = [persons[int(number)].score for number in predictions.annotation_ids]
     scores = person_scores(
         predictions.scores,
-        np.ones(len(predictions), np.float32),
+        np.array(box_scores, np.float32),
         spec.score_mode,
         spec.keypoint_threshold,
     )
@@ -161,7 +164,7 @@ def _detections(
         )
         for index in members[kept]:
             if (predictions.scores[index] > 0).any():
-                box = boxes[int(predictions.annotation_ids[index])]
+                box = persons[int(predictions.annotation_ids[index])].box
                 detection = _detection(predictions, int(index), float(scores[index]), box)
                 detections.append({"id": len(detections) + 1, **detection})
     return detections

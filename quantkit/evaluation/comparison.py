@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from quantkit.errors import InputError
 from quantkit.evaluation.coco_ap import CocoFigures
+from quantkit.evaluation.nms import Nms
 from quantkit.storage import json_text, read_json
 
 SCHEMA = 1
@@ -93,6 +94,8 @@ class Comparison:
         input_size: Width and height of the network's input in pixels.
         dataset: Name of the annotation file.
         instances: Number of persons.
+        boxes: Name of the detections file that their boxes are from; "gt" for the annotations'.
+        nms: Whether near-duplicates of a person were removed before scoring.
         baseline: The backend that drops are measured against; None where none ran.
         table: Name of the calibration table of the int8 rows; None where there are none.
         versions: Package to version.
@@ -104,6 +107,8 @@ class Comparison:
     input_size: tuple[int, int]
     dataset: str
     instances: int
+    boxes: str
+    nms: Nms
     baseline: str | None
     table: str | None
     versions: Mapping[str, str]

@@ -1,12 +1,13 @@
 """quantkit.toml: the model, the preprocess, the head and the data sets. Nothing else reads it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
 from quantkit.data.preprocess import Color, InputSpec, Warp
 from quantkit.errors import InputError
 from quantkit.evaluation.decode import Decode, HeadSpec, HeadType
+from quantkit.evaluation.nms import Nms
 from quantkit.model.mmlab.spec import describe
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.project.toml import Section, read_toml
@@ -17,16 +18,29 @@ ModelSource = MMPoseSource | OnnxFile | NcnnFiles
 
 _SEPARATORS = frozenset("/\\\0")
 
+_LABELLED = "gt"
+
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
 class DataPaths:
-    """One data set of the project: a COCO annotation file and the folder of its images."""
+    """One data set of the project.
+
+    Attributes:
+        annotations: The COCO file.
+        images: The folder of its images.
+        boxes: A COCO detections file to take the boxes from; None for those of the annotations.
+        box_threshold: The least score of a detection.
+        nms: Whether near-duplicates of a person are removed before scoring.
+    """
 
     annotations: Path
     images: Path
+    boxes: Path | None = None
+    box_threshold: float = 0.0
+    nms: Nms = "none"
 
 
 @dataclass(frozen=True)
@@ -238,13 +252,29 @@ def _head(section: Section, default: HeadSpec | None) -> HeadSpec:
 
 
 def _data(section: Section, root: Path, *, has_boxes: bool) -> DataPaths:
-    if has_boxes and section.string("boxes", "gt") != "gt":
-        raise section.error("boxes", "only 'gt' (the boxes of the annotations) can be used")
     paths = DataPaths(
         annotations=root / section.string("annotations"), images=root / section.string("images")
     )
+    if has_boxes:
+        paths = _with_boxes(paths, section, root)
     section.close()
     return paths
+
+
+def _with_boxes(paths: DataPaths, section: Section, root: Path) -> DataPaths:
+    boxes = section.string("boxes", _LABELLED)
+    if boxes == _LABELLED and "box_threshold" in section:
+        raise section.error("box_threshold", "the boxes of the annotations have no score")
+    return replace(
+        paths,
+        boxes=None if boxes == _LABELLED else root / boxes,
+        box_threshold=section.number("box_threshold") if "box_threshold" in section else 0.0,
+        # Annotations hold a person once, a detector may find it twice.
+        nms=cast(
+            "Nms",
+            section.choice("nms", get_args(Nms), "none" if boxes == _LABELLED else "oks_nms"),
+        ),
+    )
 
 
 def _is_path(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import cast
 
 from quantkit.backends import BACKENDS, BackendName
 from quantkit.backends.artifact import Artifact
-from quantkit.data.coco import PoseDataset, load_dataset
+from quantkit.data.coco import PoseDataset
 from quantkit.errors import InputError, Unavailable
 from quantkit.evaluation.agreement import agreement, by_keypoint, mean_oks
 from quantkit.evaluation.bootstrap import drop_interval
@@ -16,7 +16,7 @@ from quantkit.evaluation.until import growing_parts, is_within
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import backend_artifacts
 from quantkit.project.config import Project
-from quantkit.project.measuring import Job, Measured, data_key, measure
+from quantkit.project.measuring import Job, Measured, data_key, evaluation_data, measure
 from quantkit.report.evaluation_files import write_evaluation
 from quantkit.report.predictions import draw_predictions
 from quantkit.storage import write_atomically
@@ -63,7 +63,7 @@ def evaluate_backends(
     if until is not None and not labels:
         message = "a drop of AP cannot be bounded without labels"
         raise InputError(message)
-    val = load_dataset(project.val.annotations, project.val.images, keypoints=labels)
+    val = evaluation_data(project, labels=labels)
     artifacts = backend_artifacts(project, names, table, threads, feedback)
     job = Job(project, val, val, data_key(project, val), labels, threads, feedback)
     work = [(name, artifacts[name]) for name in names]
@@ -137,6 +137,8 @@ def _compare(
         input_size=job.project.input.size,
         dataset=job.project.val.annotations.name,
         instances=len(job.part.persons),
+        boxes="gt" if job.part.boxes is None else job.part.boxes.name,
+        nms=job.project.val.nms,
         baseline=None if reference.predictions is None else reference.row.backend,
         table=None,
         versions={name: found for name in _VERSIONED if (found := _version(name)) is not None},

@@ -6,10 +6,12 @@ from importlib.metadata import version
 from quantkit.backends import BackendName, Runner, latency, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_key import source_content
-from quantkit.data.coco import PoseDataset
+from quantkit.data.coco import PoseDataset, load_dataset
+from quantkit.data.detections import load_detections
 from quantkit.data.preprocess import crops
 from quantkit.errors import BackendDied, NotFinite, Unavailable
 from quantkit.evaluation.agreement import by_keypoint, label_similarity, mean_oks
+from quantkit.evaluation.coco_ap import ScoreSpec
 from quantkit.evaluation.comparison import Row
 from quantkit.evaluation.evaluate import predict, score
 from quantkit.evaluation.matches import Matches
@@ -84,13 +86,11 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
     row = replace(row, size_mb=round(size / 1e6, 3))
     if not job.labels:
         return Measured(row, predictions)
-    evaluation = score(predictions, job.part)
-    similarity = label_similarity(predictions, job.part)
-    row = replace(
-        row.with_figures(evaluation.figures),
-        oks=mean_oks(similarity),
-        keypoint_oks=by_keypoint(similarity),
-    )
+    evaluation = score(predictions, job.part, ScoreSpec(nms=job.project.val.nms))
+    row = row.with_figures(evaluation.figures)
+    if job.part.boxes is None:
+        similarity = label_similarity(predictions, job.part)
+        row = replace(row, oks=mean_oks(similarity), keypoint_oks=by_keypoint(similarity))
     return Measured(row, predictions, evaluation.matches)
 
 
@@ -104,12 +104,29 @@ def _timed(job: Job, runner: Runner, row: Row) -> Row:
     )
 
 
+def evaluation_data(project: Project, *, labels: bool) -> PoseDataset:
+    """Read the persons that are evaluated: those of the annotations, or a detector's.
+
+    Raises:
+        InputError: The data cannot be used.
+    """
+    paths = project.val
+    if paths.boxes is None:
+        return load_dataset(paths.annotations, paths.images, keypoints=labels)
+    if labels:
+        load_dataset(paths.annotations, paths.images, keypoints=True)
+    return load_detections(
+        paths.annotations, paths.images, paths.boxes, threshold=paths.box_threshold
+    )
+
+
 def data_key(project: Project, val: PoseDataset) -> str:
     """Hash everything but the network that predictions depend on."""
     images = dict.fromkeys(person.image for person in val.persons)
     return content_key(
         {
             "annotations": sha256_file(val.annotations),
+            "boxes": None if val.boxes is None else sha256_file(val.boxes),
             "persons": [person.annotation_id for person in val.persons],
             "images": [sha256_file(image) for image in images],
             "input": asdict(project.input),

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantkit.evaluation.comparison import Comparison, Row
+from quantkit.report.sentences import data_sentence
 
 WIDEST: Final = 100
 """Columns of a terminal that shows the whole table."""
@@ -25,7 +26,7 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
         comparison: The rows, with the baseline that their drops are measured against.
         width: Columns of the terminal; a narrow one does not show all figures.
     """
-    title = f"{comparison.model}: {comparison.instances} persons of {comparison.dataset}"
+    title = f"{comparison.model}: {data_sentence(comparison)}"
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     fitting = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
     columns = fitting if comparison.has_labels else {k: _COLUMNS[k] for k in _UNLABELLED}

@@ -4,7 +4,7 @@ from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
 from quantkit.evaluation.oks import KEYPOINT_NAMES
-from quantkit.report.sentences import drop_sentence, until_sentence
+from quantkit.report.sentences import data_sentence, drop_sentence, until_sentence
 
 _FIGURES: Final = (
     ("ap", "0.50:0.95", "all"),
@@ -83,7 +83,7 @@ def _head(comparison: Comparison, row: Row) -> str:
     table = f", table {comparison.table}" if row.precision == "int8" else ""
     lines = [
         f"{comparison.model} on {row.backend} ({row.precision}{table}), input {width}x{height}",
-        f"{comparison.instances} persons of {comparison.dataset}",
+        data_sentence(comparison),
     ]
     if row.status != "ok":
         lines.append(f"{row.status}: {row.reason}")

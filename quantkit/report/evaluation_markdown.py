@@ -3,7 +3,7 @@
 from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.report.sentences import drop_sentence, until_sentence
+from quantkit.report.sentences import data_sentence, drop_sentence, until_sentence
 
 _COLUMNS: Final = ("Arch", "Input Size", "AP", "AP50", "AP75", "AR", "AR50", "log")
 _FIGURES: Final = ("ap", "ap50", "ap75", "ar", "ar50")
@@ -12,7 +12,7 @@ _FIGURES: Final = ("ap", "ap50", "ap75", "ar", "ar50")
 def evaluation_markdown(comparison: Comparison) -> str:
     """Write one section a backend; the log is a link relative to the file's folder."""
     title = f"# {_escaped(comparison.model)}"
-    data = f"{comparison.instances} persons of {_escaped(comparison.dataset)}."
+    data = f"{_escaped(data_sentence(comparison))}."
     if sentence := until_sentence(comparison):
         data = f"{data} {_sentence(sentence)}"
     sections = [_section(comparison, row) for row in comparison.rows]

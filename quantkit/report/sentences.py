@@ -3,6 +3,16 @@
 from quantkit.evaluation.comparison import Comparison, Row
 
 
+def data_sentence(comparison: Comparison) -> str:
+    """Say whom the networks were shown, and how they were scored where it is not as labelled."""
+    parts = [f"{comparison.instances} persons of {comparison.dataset}"]
+    if comparison.boxes != "gt":
+        parts.append(f"boxes of {comparison.boxes}")
+    if comparison.nms != "none":
+        parts.append(f"{comparison.nms}")
+    return ", ".join(parts)
+
+
 def drop_sentence(comparison: Comparison, row: Row) -> str:
     """Say what a backend loses against the baseline; empty for the baseline itself."""
     if row.oks_vs_baseline is None or row.backend == comparison.baseline:

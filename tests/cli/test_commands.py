@@ -139,6 +139,34 @@ def test_boxes_without_keypoints_are_enough_for_the_agreement(quantkit: Command)
     assert "AP50" not in out
 
 
+def test_a_detectors_boxes_are_shown_and_scored(quantkit: Command) -> None:
+    root = quantkit.project.root
+    document = json.loads(quantkit.project.val.annotations.read_text())
+    found = [
+        {**{key: one[key] for key in ("image_id", "category_id", "bbox")}, "score": 0.9}
+        for one in document["annotations"]
+    ]
+    weak = [{**one, "bbox": [60, 50, 40, 50], "score": 0.2} for one in found[::2]]
+    (root / "boxes.json").write_text(json.dumps(weak + found))
+    text = (root / "quantkit.toml").read_text()
+
+    def shown(keys: str) -> Any:
+        changed = text.replace('images = "val"', f'images = "val"\nboxes = "boxes.json"\n{keys}')
+        (root / "quantkit.toml").write_text(changed)
+        return quantkit.json("eval", "--backend", "ncnn")
+
+    value = shown("box_threshold = 0.5")
+    assert (value["boxes"], value["nms"], value["instances"]) == ("boxes.json", "oks_nms", 12)
+    assert value["rows"][0]["ap"] == pytest.approx(1)
+    assert value["rows"][0]["keypoint_oks"] is None
+    everything = shown("")
+    assert everything["instances"] == 18
+    log = (quantkit.project.work_dir / "eval" / "ncnn.log").read_text()
+    assert "18 persons of val.json, boxes of boxes.json, oks_nms" in log
+    (root / "boxes.json").write_text(json.dumps(found[2:]))
+    assert 0.5 < shown("")["rows"][0]["ap"] < 0.95
+
+
 def test_until_stops_when_the_drop_is_decided_and_a_full_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

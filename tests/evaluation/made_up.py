@@ -47,3 +47,28 @@ def made_up_matches(images: int, persons: int, quality: float, seed: int) -> Mat
         hits=hits,
         misses=~hits,
     )
+
+
+def predictions_of_boxes(
+    dataset: PoseDataset, labelled: PoseDataset, *, noise: float, seed: int = 0
+) -> Predictions:
+    """For each detected box, the labels of the nearest person of its image with noise, or noise."""
+    generator = np.random.default_rng(seed)
+    labels = labels_of(labelled)[:, :, :2]
+    keypoints = generator.uniform(0, 150, (len(dataset.persons), 17, 2))
+    for k, person in enumerate(dataset.persons):
+        near = [
+            (float(np.abs(np.subtract(one.box, person.box)).sum()), j)
+            for j, one in enumerate(labelled.persons)
+            if one.image_id == person.image_id
+        ]
+        if near and min(near)[0] < 60:
+            spread = noise * np.sqrt(person.area)
+            keypoints[k] = labels[min(near)[1]] + generator.normal(size=(17, 2)) * spread
+    return Predictions(
+        annotation_ids=np.array([one.annotation_id for one in dataset.persons]),
+        image_ids=np.array([one.image_id for one in dataset.persons]),
+        keypoints=keypoints.astype(np.float32).astype(np.float64),
+        scores=generator.uniform(0, 1, (len(dataset.persons), 17)).astype(np.float32),
+        crop_areas=np.array([one.area * 2 for one in dataset.persons], np.float32),
+    )

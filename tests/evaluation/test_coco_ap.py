@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from quantkit.data.coco import PoseDataset, load_dataset
+from quantkit.data.detections import load_detections
+from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.evaluation.coco_ap import ScoreSpec, coco_figures
 from quantkit.evaluation.nms import Nms
 from quantkit.evaluation.predictions import Predictions
 from quantkit.evaluation.scoring import ScoreMode
 from tests.coco_folder import Document, labels_of, load_coco_folder
-from tests.evaluation.made_up import predictions_near_labels
+from tests.detection_boxes import detections_near_boxes, write_detections
+from tests.evaluation.made_up import predictions_near_labels, predictions_of_boxes
 from tests.oracles import mmpose_or_skip
 
 
@@ -41,7 +44,7 @@ def _coco_metric(predictions: Predictions, dataset: PoseDataset, spec: ScoreSpec
                 "bboxes": boxes[index : index + 1],
             },
             "gt_instances": {
-                "bbox_scores": np.ones(1, np.float32),
+                "bbox_scores": np.array([dataset.persons[index].score], np.float32),
                 "bbox_scales": np.sqrt(predictions.crop_areas[index]).repeat(2)[None],
             },
         }
@@ -85,6 +88,73 @@ def test_figures_on_real_labels_equal_mmposes_coco_metric(
         expected = _coco_metric(predictions, dataset, spec)
         assert 0.05 < expected[0] < 0.95
         assert np.abs(np.subtract(expected, _figures(predictions, dataset, spec))).max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("score_mode", "nms"), MODES)
+def test_figures_on_detected_boxes_equal_mmposes_coco_metric(
+    tmp_path: Path, score_mode: ScoreMode, nms: Nms
+) -> None:
+    labelled = load_coco_folder(tmp_path)
+    spec = ScoreSpec(score_mode, 0.2, nms)
+    seen = []
+    for seed in range(3):
+        path = write_detections(tmp_path / "boxes.json", detections_near_boxes(labelled, seed))
+        for threshold in (0.0, 0.3):
+            dataset = load_detections(
+                labelled.annotations, labelled.images, path, threshold=threshold
+            )
+            predictions = predictions_of_boxes(dataset, labelled, noise=0.03, seed=seed)
+            expected = _coco_metric(predictions, dataset, spec)
+            assert np.abs(np.subtract(expected, _figures(predictions, dataset, spec))).max() < 1e-6
+            seen.append(expected[0])
+    assert 0.05 < min(seen) < max(seen) < 0.99
+
+
+def test_the_scores_of_boxes_rank_the_persons(tmp_path: Path) -> None:
+    labelled = load_coco_folder(tmp_path)
+    perfect = replace(
+        predictions_near_labels(labelled, noise=0.0), scores=np.ones((6, 17), np.float32)
+    )
+    # The worst guess has the best box, or the worst one.
+    keypoints = perfect.keypoints.copy()
+    keypoints[0] += 500
+    wrong = replace(perfect, keypoints=keypoints)
+    figures = []
+    for first in (0.9, 0.1):
+        scores = (first, *np.linspace(0.8, 0.4, 5))
+        persons = [
+            replace(person, score=float(score))
+            for person, score in zip(labelled.persons, scores, strict=True)
+        ]
+        figures.append(coco_figures(wrong, replace(labelled, persons=tuple(persons)))[0].ap)
+    assert figures[0] < figures[1]
+
+
+def test_networks_that_answer_in_different_images_are_compared(tmp_path: Path) -> None:
+    labelled = load_coco_folder(tmp_path)
+    path = write_detections(tmp_path / "boxes.json", detections_near_boxes(labelled))
+    dataset = load_detections(labelled.annotations, labelled.images, path)
+    sure = predictions_of_boxes(dataset, labelled, noise=0.0)
+    # Nobody is labelled in image 5; the second network sees nobody there.
+    unsure = replace(sure, scores=np.where(sure.image_ids[:, None] == 5, 0, sure.scores))
+    with_five, without = (coco_figures(one, dataset)[1] for one in (sure, unsure))
+    assert len(without.images) < len(with_five.images)
+    assert with_five.image_ids.tolist() == without.image_ids.tolist() == [3, 5, 7, 11]
+    assert with_five.positives.tolist()[1] == 0
+    low, high = drop_interval(with_five, without, resamples=50)
+    assert low <= high <= 0
+
+
+def test_no_answer_where_nobody_is_labelled_is_no_figure(tmp_path: Path) -> None:
+    labelled = load_coco_folder(tmp_path)
+    path = write_detections(tmp_path / "boxes.json", detections_near_boxes(labelled))
+    dataset = load_detections(labelled.annotations, labelled.images, path).subset({5})
+    guess = predictions_of_boxes(dataset, labelled, noise=0.0)
+    figures, matches = coco_figures(replace(guess, scores=guess.scores * 0), dataset)
+    assert figures.ap == -1
+    assert (matches.image_ids.tolist(), matches.hits.shape) == ([5], (10, 0))
 
 
 def test_nms_drops_a_copy_and_the_default_does_not(tmp_path: Path) -> None:

@@ -51,6 +51,18 @@ def test_paths_are_relative_to_the_project_file(tmp_path: Path) -> None:
     assert project.work_dir == root / "work_dirs" / "net"
 
 
+def test_boxes_are_the_annotations_or_a_detectors(tmp_path: Path) -> None:
+    labelled = load_project(project_with(tmp_path)).val
+    assert (labelled.boxes, labelled.box_threshold, labelled.nms) == (None, 0.0, "none")
+    detected = 'images = "val"\nboxes = "det/boxes.json"'
+    val = load_project(project_with(tmp_path, 'images = "val"', detected)).val
+    assert val.boxes == tmp_path.resolve() / "det" / "boxes.json"
+    assert (val.box_threshold, val.nms) == (0.0, "oks_nms")
+    chosen = f'{detected}\nbox_threshold = 0.3\nnms = "none"'
+    val = load_project(project_with(tmp_path, 'images = "val"', chosen)).val
+    assert (val.box_threshold, val.nms) == (0.3, "none")
+
+
 def test_the_preprocess_and_the_head_are_read(tmp_path: Path) -> None:
     project = load_project(project_with(tmp_path))
     assert project.input.size == (192, 256)
@@ -97,7 +109,9 @@ def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> Non
         ('color = "rgb"', 'color = "hsv"', "expected one of rgb, bgr, got 'hsv'"),
         ('color = "rgb"', 'color = "rgb"\npad = 1', r"\[input\] pad: unknown key; the known ones"),
         ('type = "heatmap"', 'type = "regression"', "expected one of heatmap, simcc"),
-        ('images = "val"', 'images = "val"\nboxes = "b.json"', "only 'gt'"),
+        ('images = "val"', 'images = "val"\nbox_threshold = 0.3', "have no score"),
+        ('images = "val"', 'images = "val"\nnms = "nms"', "one of none, oks_nms, soft_oks_nms"),
+        ('images = "train"', 'images = "train"\nboxes = "b.json"', "boxes: unknown key"),
         ('annotations = "train.json"', "", r"\[data.calibration\] annotations: is missing"),
         ("[head]", "[haed]", "is missing"),
         ("[model]", "[model", "is not TOML"),
