@@ -156,7 +156,7 @@ def _predictions(job: Job, runner: Runner, artifact: Artifact) -> Predictions:
 
 def _predicted(job: Job, runner: Runner, journal: PredictionJournal) -> Predictions:
     total = len(job.part.persons)
-    if done := len(journal.find(job.part.persons)):
+    if 0 < (done := len(journal.find(job.part.persons))) < total:
         job.feedback.note(f"{runner.name}: goes on after {done} of {total} persons")
 
     def progress(stage: str, done: int, total: int) -> None:

@@ -40,10 +40,10 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
 
 
 def _caption(comparison: Comparison) -> str:
+    drop = f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. "
     return (
-        f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. OKS: mean"
-        " similarity of the keypoints to the baseline's. ms: median of single runs (ncnn: one"
-        " thread)."
+        f"{drop if comparison.has_labels else ''}OKS: mean similarity of the keypoints to the"
+        " baseline's. ms: median of single runs (ncnn: one thread)."
     )
 
 
