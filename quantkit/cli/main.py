@@ -59,7 +59,9 @@ def main() -> None:
     try:
         app()
     except QuantkitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A message may quote a file that nobody has checked.
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer has turned the interrupt into this already.

@@ -11,6 +11,20 @@ from quantkit.errors import InputError
 from quantkit.storage import read_bytes
 
 
+def read_whole(path: Path) -> bytes:
+    """Read an image file without decoding it.
+
+    Raises:
+        InputError: The file is missing or truncated.
+    """
+    data = read_bytes(path)
+    missing = missing_part(data)
+    if missing is not None:
+        message = f"is truncated ({missing}); fetch the image again"
+        raise InputError(message, path=path)
+    return data
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Decode an image file as `mmcv.imread` does: three channels, turned by its EXIF orientation.
 
@@ -22,11 +36,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: The file is missing, truncated or not an image.
     """
-    data = read_bytes(path)
-    missing = missing_part(data)
-    if missing is not None:
-        message = f"is truncated ({missing}); fetch the image again"
-        raise InputError(message, path=path)
+    data = read_whole(path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error as error:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from quantkit.data.coco import Person, PoseDataset
+from quantkit.data.images import read_whole
 from quantkit.errors import InputError
 from quantkit.selection import first, random
 from quantkit.selection.manifest import CalibrationSet, Entry
-from quantkit.storage import sha256_file
+from quantkit.storage import sha256_bytes
 
 MethodName = Literal["random", "first"]
 Strategy = Callable[[Sequence[Person], int, int], list[int]]
@@ -41,7 +42,7 @@ def select(
 
     Raises:
         InputError: There is no such method, the pool is too small or `count` is not positive, or
-            an image cannot be read.
+            an image cannot be read or is truncated.
     """
     strategy = {str(key): value for key, value in METHODS.items()}.get(method)
     if strategy is None:
@@ -49,7 +50,9 @@ def select(
         raise InputError(message)
     _check_count(dataset, count)
     chosen = [dataset.persons[index] for index in strategy(dataset.persons, count, seed)]
-    hashes = {path: sha256_file(path) for path in dict.fromkeys(one.image for one in chosen)}
+    images = dict.fromkeys(one.image for one in chosen)
+    # A manifest that names a truncated image would stand in the way of the one that replaces it.
+    hashes = {path: sha256_bytes(read_whole(path)) for path in images}
     return CalibrationSet(
         name=name or f"{method}-{count}-seed{seed}",
         method=method,

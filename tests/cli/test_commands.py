@@ -296,6 +296,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert err.splitlines()[-1].startswith("error: ")
 
 
+def test_what_a_bad_file_holds_cannot_steer_the_terminal(
+    quantkit_shared: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.table").write_text("conv \x1b[2J\x07\n")
+    code, _, err = quantkit_shared("quantize", str(tmp_path / "bad.table"))
+    assert code == 2
+    assert err.splitlines()[-1].endswith(r"bad.table:1: 'conv': '\x1b[2J\x07' is not a number")
+
+
 def test_init_writes_a_project_that_opens(
     quantkit_shared: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

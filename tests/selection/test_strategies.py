@@ -44,6 +44,13 @@ def test_entries_hold_what_proves_the_image(tmp_path: Path) -> None:
     assert entry.sha256 == sha256(b"image 2").hexdigest()
 
 
+def test_a_truncated_image_is_not_chosen(tmp_path: Path) -> None:
+    data = pool(tmp_path / "images")
+    data.persons[3].image.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(InputError, match=r"000002\.jpg: is truncated"):
+        select(data, "first", 4)
+
+
 def test_first_takes_the_first(tmp_path: Path) -> None:
     data = pool(tmp_path / "images")
     found = select(data, "first", 4, seed=9)
