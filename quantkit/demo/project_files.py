@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from quantkit.demo.people import write_dataset
+from quantkit.errors import InputError
 from quantkit.progress import Feedback
 from quantkit.project import Project, load_project
 from quantkit.project.config import PROJECT_FILE
@@ -51,12 +52,16 @@ def materialize(folder: Path, feedback: Feedback, *, overwrite: bool = False) ->
     Raises:
         InputError: The folder holds another project, or cannot be written.
     """
-    # Nothing else is written into a folder that holds another project.
-    must_write(folder / PROJECT_FILE, sha256_bytes(PROJECT.encode()), overwrite=overwrite)
+    # Nothing is written into a folder that holds another project, nor over data of one.
+    path, data = folder / PROJECT_FILE, folder / "data"
+    is_new = must_write(path, sha256_bytes(PROJECT.encode()), overwrite=overwrite)
+    if is_new and data.exists() and not overwrite:
+        message = "is not the demo's data; give --overwrite or another folder"
+        raise InputError(message, path=data)
     for name in (f"{MODEL}.py", f"{MODEL}.pth"):
         content = files("quantkit.demo").joinpath(name).read_bytes()
         write_result(folder / "model" / name, content, overwrite=overwrite)
-    write_result(folder / PROJECT_FILE, PROJECT, overwrite=overwrite)
-    write_dataset(folder / "data", "calibration", feedback.progress)
-    write_dataset(folder / "data", "val", feedback.progress)
+    write_result(path, PROJECT, overwrite=overwrite)
+    write_dataset(data, "calibration", feedback.progress)
+    write_dataset(data, "val", feedback.progress)
     return load_project(folder)

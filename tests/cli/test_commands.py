@@ -365,6 +365,19 @@ def test_the_demo_is_not_written_into_another_project(
     assert [path.name for path in tmp_path.iterdir()] == ["quantkit.toml"]
 
 
+def test_the_demo_is_not_rendered_over_data_of_others(
+    quantkit_shared: Command, tmp_path: Path
+) -> None:
+    mine = tmp_path / "data" / "annotations" / "person_keypoints_val.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    code, _, err = quantkit_shared("init", "--demo", "--folder", str(tmp_path))
+    assert code == 2
+    assert f"{tmp_path}/data: is not the demo's data" in err
+    assert mine.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 def test_version_is_printed(quantkit_shared: Command) -> None:
     code, out, _ = quantkit_shared("--version")
     assert (code, out.split()[0]) == (0, "quantkit")
