@@ -1,5 +1,6 @@
 """`quantkit eval`: AP on every backend, and the drop of each."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,8 +62,7 @@ def evaluate(
         typer.echo(comparison.text(), nl=False)
     else:
         _show(comparison)
-    if backend:
-        _require(comparison.failed())
+    _require(row for row in comparison.failed() if backend or row.status == "crashed")
     if max_drop is not None and (failed := comparison.over(max_drop)):
         worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in failed)
         raise GateFailed(f"AP drop over {max_drop}: {worst}")
@@ -79,8 +79,8 @@ def _show(comparison: "Comparison") -> None:
             console.print(line)
 
 
-def _require(failed: tuple["Row", ...]) -> None:
-    """Raise what kept a backend that was asked for by name from running."""
+def _require(failed: Iterable["Row"]) -> None:
+    """Raise what a backend died of, or what kept one that was asked for by name from running."""
     for row in failed:
         kind = BackendDied if row.status == "crashed" else Unavailable
         raise kind(f"{row.backend}: {row.reason}")

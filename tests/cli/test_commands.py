@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantkit.backends import BackendName, Runner, open_runner
+from quantkit.backends.artifact import Artifact
 from quantkit.calibration.table import read_table
 from quantkit.cli import main
-from quantkit.project import Project
+from quantkit.errors import BackendDied
+from quantkit.project import Project, measuring
 from tests.projects import small_project
 
 
@@ -95,6 +98,22 @@ def test_a_backend_asked_for_by_name_that_cannot_run_is_exit_code_3(
     code, _, err = quantkit_shared("eval", "--backend", "onnxruntime", "--backend", "ncnn")
     assert code == 3
     assert err.splitlines()[-1].startswith("error: onnxruntime: the model is given as an ncnn pair")
+
+
+def test_a_backend_that_dies_is_exit_code_4_though_the_others_are_shown(
+    quantkit_shared: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(name: BackendName, artifact: Artifact, *, threads: int) -> Runner:
+        if name == "ncnn-int8":
+            message = "backend 'ncnn-int8' died: SIGSEGV"
+            raise BackendDied(message)
+        return open_runner(name, artifact, threads=threads)
+
+    monkeypatch.setattr(measuring, "open_runner", opened)
+    code, out, err = quantkit_shared("eval", "--all-backends", "--max-drop", "0.5")
+    assert code == 4
+    assert "ncnn-int8 is crashed" in out
+    assert err.splitlines()[-1] == "error: ncnn-int8: backend 'ncnn-int8' died: SIGSEGV"
 
 
 def test_the_gate_fails_with_exit_code_1(quantkit_shared: Command) -> None:
