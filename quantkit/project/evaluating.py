@@ -99,12 +99,8 @@ def _decisive_part(
         looked = replace(job, part=part)
         measured = [measure(looked, *one, timed=False) for one in work]
         base = _reference(measured, baseline)
-        verdicts = [
-            is_within(base.matches, one.matches, bound, len(parts))
-            for one in measured
-            if base.matches is not None and one.matches is not None
-        ]
-        if None not in verdicts:
+        ran = [one for one in measured if one.matches is not None]
+        if all(_within(looked, one, base, (bound, len(parts))) is not None for one in ran):
             return part
     return job.val
 
@@ -129,7 +125,7 @@ def _compare(
         decided = Until(until, len(job.part.image_ids), len(job.val.image_ids))
         looks = len(growing_parts(job.val))
         rows = [
-            replace(row, within=_within(one, reference, until, looks))
+            replace(row, within=_within(job, one, reference, (until, looks)))
             for row, one in zip(rows, measured, strict=True)
         ]
     return Comparison(
@@ -147,10 +143,17 @@ def _compare(
     )
 
 
-def _within(one: Measured, reference: Measured, bound: float, looks: int) -> bool | None:
+def _within(
+    job: Job, one: Measured, reference: Measured, question: tuple[float, int]
+) -> bool | None:
+    """Answer whether a drop is within a bound, a question that is asked several times."""
     if one.matches is None or reference.matches is None:
         return None
-    return is_within(reference.matches, one.matches, bound, looks)
+    if one is reference:
+        return True
+    bound, looks = question
+    last = job.part is job.val
+    return is_within(reference.matches, one.matches, bound, looks=looks, last=last)
 
 
 def _against(one: Measured, reference: Measured, part: PoseDataset) -> Row:

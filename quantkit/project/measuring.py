@@ -97,10 +97,11 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
 def _timed(job: Job, runner: Runner, row: Row) -> Row:
     sample = next(crops(job.part.persons[:1], job.project.input)).tensor
     took = latency(runner, sample, _TIMED_RUNS)
+    threads = "1 thread" if took.threads == 1 else f"{took.threads} threads"
     return replace(
         row,
         ms_per_instance=round(took.median_ms, 3),
-        description=f"{runner.description}; ms on {took.threads} threads",
+        description=f"{runner.description}; ms on {threads}",
     )
 
 
