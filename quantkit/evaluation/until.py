@@ -2,9 +2,10 @@
 
 The drop is looked at several times on growing data, and every look is another chance to be wrong:
 the 5 % are shared among the looks (Bonferroni), so that all of them together are right in 95 %.
-Resampling cannot know of a failure that it has not met: one in 500 images would cost 0.002, and is
-met in 95 % of the samples of 1,500 (the rule of three, -ln 0.05 / 0.002). So no drop is called
-within a bound before 3 / bound images, but for the end of the data; over it is said at any time.
+Resampling cannot know of a failure that it has not met. One that strikes a share r of the images
+costs up to 2 r (a person is missed, and a wrong answer ranks above right ones), and 3 / r images
+meet it in 95 % of the samples (the rule of three, -ln 0.05 / r). So no drop is called within a
+bound before 6 / bound images with labels, but for the end of the data; over it is said at any time.
 """
 
 import math
@@ -18,7 +19,7 @@ from quantkit.evaluation.matches import Matches
 
 _FIRST: Final = 64
 _ERROR: Final = 0.05
-_RULE_OF_THREE: Final = 3
+_IMAGES_TIMES_BOUND: Final = 6
 
 
 def growing_parts(dataset: PoseDataset, *, first: int = _FIRST, seed: int = 0) -> list[PoseDataset]:
@@ -57,5 +58,5 @@ def is_within(
     low, high = drop_interval(baseline, other, level=1 - _ERROR / looks)
     if low > bound:
         return False
-    enough = last or labelled * bound >= _RULE_OF_THREE
+    enough = last or labelled * bound >= _IMAGES_TIMES_BOUND
     return True if high <= bound and enough else None
