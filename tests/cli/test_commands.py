@@ -186,6 +186,7 @@ def test_a_detectors_boxes_are_shown_and_scored(quantkit: Command) -> None:
     assert 0.5 < shown("")["rows"][0]["ap"] < 0.95
 
 
+@pytest.mark.slow
 def test_until_stops_when_the_drop_is_decided_and_a_full_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
