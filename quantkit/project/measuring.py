@@ -156,8 +156,8 @@ def _predictions(job: Job, runner: Runner, artifact: Artifact) -> Predictions:
 
 
 def _predicted(job: Job, runner: Runner, journal: PredictionJournal) -> Predictions:
-    total = len(job.part.persons)
-    if 0 < (done := len(journal.find(job.part.persons))) < total:
+    done, total = len(journal.find(job.part.persons)), len(job.part.persons)
+    if 0 < done < total and job.part is job.val:
         job.feedback.note(f"{runner.name}: goes on after {done} of {total} persons")
 
     def progress(stage: str, done: int, total: int) -> None:
