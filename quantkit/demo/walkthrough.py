@@ -59,7 +59,7 @@ def walkthrough(
             ("int8 model", calibrated.int8.param),
             ("fp32 model", calibrated.fp32.param),
             ("layer ranking", project.work_dir / "sensitivity.json"),
-            ("evaluation", project.work_dir / "eval" / "eval.json"),
+            ("evaluation", project.work_dir / "eval" / "eval.md"),
             ("keypoints drawn", project.work_dir / "eval" / "predictions.png"),
         ),
     )

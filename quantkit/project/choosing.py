@@ -6,9 +6,12 @@ from quantkit.data.coco import load_dataset
 from quantkit.progress import Feedback
 from quantkit.project.config import Project, checked_name
 from quantkit.selection import DEFAULT_COUNT, select
-from quantkit.selection.manifest import CalibrationSet, read_calibration_set
+from quantkit.selection.manifest import (
+    CalibrationSet,
+    read_calibration_set,
+    write_calibration_set,
+)
 from quantkit.selection.overlap import refuse_overlap
-from quantkit.storage import write_result
 
 
 def set_path(project: Project, name: str) -> Path:
@@ -51,7 +54,7 @@ def choose_set(
     name = name or f"{project.name}-{method}-{count}-seed{seed}"
     chosen = select(pool, method=method, count=count, seed=seed, name=name, root=project.root)
     _refuse_evaluation_data(project, chosen)
-    write_result(set_path(project, name), chosen.text(), overwrite=overwrite)
+    write_calibration_set(chosen, set_path(project, name), overwrite=overwrite)
     feedback.note(f"calibration set {name}: {len(chosen.entries)} of {len(pool.persons)} persons")
     return chosen
 

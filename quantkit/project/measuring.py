@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
+import cv2
+
 from quantkit.backends import BackendName, Runner, latency, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_key import source_content
@@ -132,7 +134,7 @@ def data_key(project: Project, val: PoseDataset) -> str:
             "images": [sha256_file(image) for image in images],
             "input": asdict(project.input),
             "head": asdict(project.head),
-            "quantkit": version("quantkit"),
+            "versions": [version("quantkit"), cv2.__version__],
         }
     )
 

@@ -39,6 +39,7 @@ class _Child(Generic[Task]):
         self.process.start()
         there.close()
         self.task: Task | None = None
+        self._hung: str | None = None
 
     def give(self, task: Task) -> None:
         self.task = task
@@ -51,7 +52,11 @@ class _Child(Generic[Task]):
             return self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
-            return Died(cause_of_death(self.process.exitcode or 0))
+            return Died(self._hung or cause_of_death(self.process.exitcode or 0))
+
+    def give_up(self, patience: float) -> None:
+        self._hung = f"no answer for {patience:g} s"
+        self.process.kill()
 
     def stop(self) -> None:
         self.connection.close()
@@ -65,6 +70,7 @@ def isolated_map(
     tasks: Sequence[Task],
     *,
     workers: int = 2,
+    patience: float = 600.0,
 ) -> Iterator[tuple[Task, Result | Died]]:
     """Run tasks in child processes and yield each result as soon as it is there.
 
@@ -74,6 +80,7 @@ def isolated_map(
         arguments: What `open_session` is called with; sent to every child.
         tasks: The tasks, in the order in which they are started.
         workers: Number of child processes.
+        patience: Seconds without any answer after which the children count as hung.
 
     Yields:
         The task with its result, or with `Died` where the child ended; a new child takes over.
@@ -88,7 +95,10 @@ def isolated_map(
             children.append(_Child(open_session, arguments))
             children[-1].give(waiting.pop())
         while children:
-            for connection in wait([child.connection for child in children]):
+            answered = wait([child.connection for child in children], patience)
+            for child in () if answered else children:
+                child.give_up(patience)
+            for connection in answered:
                 child = next(child for child in children if child.connection is connection)
                 task, result = child.task, child.answer()
                 if isinstance(result, QuantkitError):

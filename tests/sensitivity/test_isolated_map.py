@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +19,8 @@ def open_square(offset: int) -> Callable[[int], int]:
             os.kill(os.getpid(), signal.SIGSEGV)
         if task == 4:
             os._exit(7)
+        if task == 6:
+            time.sleep(600)
         if task == 5:
             message = "task 5 is wrong"
             raise InputError(message)
@@ -33,6 +36,11 @@ def test_every_task_has_its_result() -> None:
 def test_a_crash_costs_one_task_and_names_its_signal() -> None:
     results = dict(isolated_map(open_square, (0,), [1, 3, 4, 2], workers=1))
     assert results == {1: 1, 3: Died("SIGSEGV"), 4: Died("exit code 7"), 2: 4}
+
+
+def test_a_hang_costs_one_task_and_ends_at_the_time_limit() -> None:
+    results = dict(isolated_map(open_square, (0,), [6, 2], workers=1, patience=5))
+    assert results == {6: Died("no answer for 5 s"), 2: 4}
 
 
 def test_no_tasks_start_no_child() -> None:
