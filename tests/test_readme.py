@@ -119,3 +119,12 @@ def test_the_everyday_commands_run(demo: tuple[Path, str], tmp_path: Path) -> No
     assert "size = [256, 256]" in (tmp_path / "quantkit.toml").read_text()
     for line in steps:
         assert run(line, demo[0] / "quantkit-demo")
+
+
+def test_the_python_example_runs(demo: tuple[Path, str]) -> None:
+    (example,) = blocks("python")
+    folder = demo[0] / "quantkit-demo"
+    out = run(shlex.join(["python", "-c", example]), folder)
+    value = read_json(folder / "work_dirs/hourglass_small/eval/eval.json")
+    drop = next(row["ap_drop"] for row in value["rows"] if row["backend"] == "ncnn-int8")
+    assert out.splitlines()[-1] == str(drop)
