@@ -71,9 +71,14 @@ def by_keypoint(similarity: Doubles) -> Mapping[str, float | None]:
     }
 
 
-def mean_oks(similarity: Doubles) -> float:
-    """Mean over the persons of their OKS: the mean over a person's keypoints that are not NaN."""
-    return float(np.nanmean(similarity, axis=1).mean())
+def mean_oks(similarity: Doubles) -> float | None:
+    """Mean over the persons of their OKS: the mean over a person's keypoints that are not NaN.
+
+    Returns:
+        None where no person has a keypoint that counts.
+    """
+    labelled = similarity[np.isfinite(similarity).any(axis=1)]
+    return float(np.nanmean(labelled, axis=1).mean()) if len(labelled) else None
 
 
 def _areas(dataset: PoseDataset) -> Doubles:

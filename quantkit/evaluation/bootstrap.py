@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.errors import InputError
 from quantkit.evaluation.matches import Matches
 
 RECALLS: Final = np.linspace(0.0, 1.0, 101)
@@ -39,6 +40,7 @@ def drop_interval(
         97.5th; a negative drop is a gain.
 
     Raises:
+        InputError: No image asks for a person, so there is no AP.
         ValueError: The two are of different images.
     """
     if not np.array_equal(baseline.image_ids, other.image_ids):
@@ -50,6 +52,9 @@ def drop_interval(
         after = average_precision(other, counts)
         if before is not None and after is not None:
             drops.append(before - after)
+    if not drops:
+        message = "no person has a visible keypoint in the labels: evaluate with --no-labels"
+        raise InputError(message)
     tail = 50 * (1 - level)
     low, high = np.percentile(drops, (tail, 100 - tail))
     return float(low), float(high)

@@ -84,8 +84,9 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         return Measured(replace(row, status="unavailable", reason=str(error)))
     except (BackendDied, NotFinite) as error:
         return Measured(replace(row, status="crashed", reason=str(error)))
-    size = sum(path.stat().st_size for path in artifact_files(artifact))
-    row = replace(row, size_mb=round(size / 1e6, 3))
+    files = artifact_files(artifact)
+    size = sum(path.stat().st_size for path in files)
+    row = replace(row, size_mb=round(size / 1e6, 3) if files else None)
     if not job.labels:
         return Measured(row, predictions)
     evaluation = score(predictions, job.part, ScoreSpec(nms=job.project.val.nms))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from quantkit.data.coco import PoseDataset, load_dataset
+from quantkit.errors import InputError
 from quantkit.evaluation.bootstrap import average_precision, drop_interval
 from quantkit.evaluation.coco_ap import coco_figures
 from quantkit.evaluation.predictions import Predictions
@@ -102,6 +103,13 @@ def test_pairs_make_the_interval_narrower_than_two_separate_draws() -> None:
     ]
     values = np.array([value for value in alone if value is not None])
     assert high - low < 0.5 * np.subtract(*np.percentile(values, (97.5, 2.5)))
+
+
+def test_labels_without_a_visible_keypoint_are_refused() -> None:
+    matches = made_up_matches(10, 20, 0.8, 0)
+    nobody = replace(matches, positives=np.zeros_like(matches.positives))
+    with pytest.raises(InputError, match="--no-labels"):
+        drop_interval(nobody, nobody, resamples=5)
 
 
 def test_other_images_are_refused() -> None:
