@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +36,9 @@ def digest(split: Split, index: int) -> str:
     return sha256_bytes(picture.image.tobytes() + persons.encode())[:16]
 
 
+@pytest.mark.skipif(
+    not cv2.__version__.startswith("4."), reason="recorded with OpenCV 4, which quantkit[all] has"
+)
 @pytest.mark.parametrize(("split", "index"), GOLDEN)
 def test_a_picture_has_the_recorded_bytes(split: Split, index: int) -> None:
     assert digest(split, index) == GOLDEN[split, index]

@@ -37,6 +37,9 @@ class Rendered:
 def render(split: Split, index: int) -> Rendered:
     """Render one picture; the same arguments give the same bytes.
 
+    OpenCV 5 draws a few edges differently from OpenCV 4, which `quantkit[all]` installs: there a
+    picture in ten differs in some pixels.
+
     Args:
         split: Which stream of pictures; no two streams share their random numbers.
         index: Which picture of the stream, from 0.
