@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from quantkit.evaluation.comparison import Comparison
 from quantkit.progress import Feedback
 from quantkit.project import Project, load_project
 from quantkit.project.calibrating import CalibrationRequest, calibrate_model
@@ -74,25 +75,49 @@ def expected(real_data: Path) -> Any:
     return json.loads((real_data / "expected.json").read_text())
 
 
-@pytest.mark.parametrize("net", NETS, ids=lambda net: net.name)
-def test_ap_is_that_of_mmpose_and_the_drop_that_of_ncnn2table(
-    tmp_path: Path, real_data: Path, net: Net
-) -> None:
-    project = real_project(tmp_path, real_data, net)
-    request = CalibrationRequest(method="kl", select="first", count=139, keep_hazards=True)
-    calibrate_model(project, request, feedback=Feedback())
-    compared = evaluate_backends(
+@pytest.fixture(scope="module", params=NETS, ids=lambda net: net.name)
+def compared(
+    request: pytest.FixtureRequest, real_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Comparison:
+    """Every layer in int8, as ncnn2table does it, calibrated on the annotated train persons."""
+    project = real_project(tmp_path_factory.mktemp("real"), real_data, request.param)
+    wanted = CalibrationRequest(method="kl", select="first", count=139, keep_hazards=True)
+    calibrate_model(project, wanted, feedback=Feedback())
+    return evaluate_backends(
         project, backends=("ncnn", "ncnn-int8"), table="kl", feedback=Feedback()
     )
+
+
+def test_fp32_ap_is_that_of_mmpose(real_data: Path, compared: Comparison) -> None:
     wanted = expected(real_data)
-    fp32, int8 = compared.rows
-    assert fp32.ap == pytest.approx(wanted["fp32"][net.name], abs=wanted["tolerance"]["fp32"])
-    # ncnn2table saw other crops of these persons; tinypose moves by .04 AP with the crops.
-    drop = wanted["fp32"][net.name] - wanted["ncnn2table_kl"][net.name]
-    assert int8.ap_drop is not None
-    assert int8.ap_drop_ci is not None
-    low, high = int8.ap_drop_ci
-    assert low <= drop <= high or abs(drop - int8.ap_drop) <= wanted["tolerance"]["int8"]
+    ap = compared.row("ncnn").ap
+    assert ap == pytest.approx(wanted["fp32"][compared.model], abs=wanted["tolerance"]["fp32"])
+
+
+def test_int8_ap_is_that_of_ncnn2table(
+    request: pytest.FixtureRequest, real_data: Path, compared: Comparison
+) -> None:
+    if compared.model == TINYPOSE.name:
+        reason = "measured .345 against .396: tinypose's int8 AP moves by .04 with the crops"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+    wanted = expected(real_data)
+    ap = compared.row("ncnn-int8").ap
+    assert ap == pytest.approx(
+        wanted["ncnn2table_kl"][compared.model], abs=wanted["tolerance"]["int8"]
+    )
+
+
+def test_tinypose_loses_about_what_it_loses_with_ncnn2table(
+    real_data: Path, compared: Comparison
+) -> None:
+    if compared.model != TINYPOSE.name:
+        pytest.skip("the other nets are held to the tolerance itself")
+    wanted = expected(real_data)
+    interval = compared.row("ncnn-int8").ap_drop_ci
+    assert interval is not None
+    low, high = interval
+    assert low > 0.1
+    assert low <= wanted["fp32"][TINYPOSE.name] - wanted["ncnn2table_kl"][TINYPOSE.name] <= high
 
 
 def test_sensitivity_names_the_layers_that_ruin_tinypose(tmp_path: Path, real_data: Path) -> None:
