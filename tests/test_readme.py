@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from quantkit.backends import BACKENDS
 from quantkit.calibration.table import read_table
 from quantkit.selection.manifest import read_calibration_set
 from quantkit.storage import read_json
@@ -51,9 +52,8 @@ def run(command: str, folder: Path) -> str:
 
 def table_rows(text: str) -> Mapping[str, list[str]]:
     """Rows of the table of backends: name to what stands after it."""
-    names = ("pytorch", "onnxruntime", "openvino", "tensorrt", "ncnn", "ncnn-int8")
     lines = [line.split() for line in text.splitlines() if line.startswith(" ")]
-    return {words[0]: words[1:] for words in lines if len(words) > 1 and words[0] in names}
+    return {words[0]: words[1:] for words in lines if len(words) > 1 and words[0] in BACKENDS}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 import onnxruntime
 
+from quantkit.backends.names import Precision
 from quantkit.backends.runner import Shape, Tensor
 from quantkit.errors import InputError
 from quantkit.model.source import OnnxFile
@@ -16,17 +17,28 @@ class OnnxruntimeSession:
 
     concurrency = 1
 
-    def __init__(self, session: onnxruntime.InferenceSession, file: OnnxFile, threads: int) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        file: OnnxFile,
+        threads: int,
+        precision: Precision,
+    ) -> None:
         self._session = session
         self._input = file.input
         self.outputs = file.outputs
         self.run_threads = threads
         self.input_shape = _input_shape(session, file)
-        self.description = f"onnxruntime {version('onnxruntime')}, CPU, fp32"
+        self.description = f"onnxruntime {version('onnxruntime')}, CPU, {precision}"
 
     @classmethod
-    def load(cls, file: OnnxFile, threads: int) -> Self:
+    def load(cls, file: OnnxFile, threads: int, precision: Precision = "fp32") -> Self:
         """Load an ONNX file.
+
+        Args:
+            file: The network; in int8 it carries its scales as QuantizeLinear nodes.
+            threads: Threads of one run.
+            precision: What the network computes in.
 
         Raises:
             InputError: ONNX Runtime refuses it, or an input or output is not in it.
@@ -47,7 +59,7 @@ class OnnxruntimeSession:
         except Exception as error:
             message = f"ONNX Runtime cannot load it: {str(error).splitlines()[0]}"
             raise InputError(message, path=file.path) from error
-        return cls(session, file, threads)
+        return cls(session, file, threads, precision)
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Run one input of shape (channels, height, width)."""

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantkit.backends.names import Precision
 from quantkit.backends.runner import Shape, Tensor
 from quantkit.errors import InputError
 from quantkit.model.source import OnnxFile
@@ -17,17 +18,22 @@ class OpenvinoSession:
 
     concurrency = 1
 
-    def __init__(self, compiled: Any, file: OnnxFile, threads: int) -> None:
+    def __init__(self, compiled: Any, file: OnnxFile, threads: int, precision: Precision) -> None:
         self._request = compiled.create_infer_request()
         self._input = file.input
         self.outputs = file.outputs
         self.run_threads = threads
         self.input_shape = _input_shape(compiled, file)
-        self.description = f"openvino {version('openvino')}, CPU, f32"
+        self.description = f"openvino {version('openvino')}, CPU, {precision}, f32 hint"
 
     @classmethod
-    def load(cls, file: OnnxFile, threads: int) -> Self:
+    def load(cls, file: OnnxFile, threads: int, precision: Precision = "fp32") -> Self:
         """Load and compile an ONNX file.
+
+        Args:
+            file: The network; in int8 it carries its scales as QuantizeLinear nodes.
+            threads: Threads of one run.
+            precision: What the network computes in; what is not quantized stays fp32.
 
         Raises:
             InputError: OpenVINO refuses it, or an input or output is not in it.
@@ -50,7 +56,7 @@ class OpenvinoSession:
         except RuntimeError as error:
             message = f"OpenVINO cannot load it: {_last_line(error)}"
             raise InputError(message, path=file.path) from error
-        return cls(compiled, file, threads)
+        return cls(compiled, file, threads, precision)
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Run one input of shape (channels, height, width)."""

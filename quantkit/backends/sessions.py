@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from quantkit.backends.artifact import Artifact
-from quantkit.backends.names import BackendName
+from quantkit.backends.names import BackendName, precision
 from quantkit.backends.runner import Session
 from quantkit.errors import InputError
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
@@ -26,18 +26,18 @@ def load_session(name: BackendName, artifact: Artifact, threads: int) -> Session
             from quantkit.backends.pytorch import PytorchSession
 
             return PytorchSession.load(artifact, threads)
-        case "onnxruntime", OnnxFile():
+        case "onnxruntime" | "onnxruntime-int8", OnnxFile():
             from quantkit.backends.onnxruntime import OnnxruntimeSession
 
-            return OnnxruntimeSession.load(artifact, threads)
-        case "openvino", OnnxFile():
+            return OnnxruntimeSession.load(artifact, threads, precision(name))
+        case "openvino" | "openvino-int8", OnnxFile():
             from quantkit.backends.openvino import OpenvinoSession
 
-            return OpenvinoSession.load(artifact, threads)
-        case "tensorrt", OnnxFile():
+            return OpenvinoSession.load(artifact, threads, precision(name))
+        case "tensorrt" | "tensorrt-fp16", OnnxFile():
             from quantkit.backends.tensorrt import TensorrtSession
 
-            return TensorrtSession.load(artifact, threads)
+            return TensorrtSession.load(artifact, threads, precision(name))
         case "ncnn" | "ncnn-int8", NcnnFiles():
             from quantkit.backends.ncnn import NcnnSession
 
@@ -57,13 +57,13 @@ def probe(name: BackendName) -> None:
             from quantkit.backends.pytorch import import_packages
 
             import_packages()
-        case "onnxruntime":
+        case "onnxruntime" | "onnxruntime-int8":
             import quantkit.backends.onnxruntime
-        case "openvino":
+        case "openvino" | "openvino-int8":
             from quantkit.backends.openvino import import_openvino
 
             import_openvino()
-        case "tensorrt":
+        case "tensorrt" | "tensorrt-fp16":
             from quantkit.backends.tensorrt import import_tensorrt
 
             import_tensorrt()

@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from quantkit.backends.names import Precision
 from quantkit.backends.runner import Shape, Tensor
 from quantkit.errors import BackendDied, InputError, Unavailable
 from quantkit.model.source import OnnxFile
@@ -42,7 +43,7 @@ class TensorrtSession:
         self.description = f"tensorrt {trt.__version__}, GPU 0, fp32"
 
     @classmethod
-    def load(cls, file: OnnxFile, threads: int) -> Self:
+    def load(cls, file: OnnxFile, threads: int, precision: Precision = "fp32") -> Self:
         """Build the engine of an ONNX file.
 
         Raises:

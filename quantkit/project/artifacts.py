@@ -45,6 +45,8 @@ def backend_artifacts(
             # The network that was given needs no conversion where a backend runs it as it is.
             given = isinstance(project.source, OnnxFile) and name not in _CONVERTED
             found[name] = project.source if given else exported
+        elif name in ("onnxruntime-int8", "openvino-int8"):
+            found[name] = "not built yet"
         elif name == "ncnn-int8":
             found[name] = ready_table(
                 project, table, exported=exported, threads=threads, feedback=feedback

@@ -8,6 +8,7 @@ import cv2
 from quantkit.backends import BackendName, Runner, latency, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_key import source_content
+from quantkit.backends.names import precision
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.data.detections import load_detections
 from quantkit.data.preprocess import crops
@@ -26,7 +27,6 @@ from quantkit.project.config import Project
 from quantkit.storage import content_key, from_here, sha256_file
 
 _TIMED_RUNS = 20
-_PRECISION = {"ncnn-int8": "int8"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
     Raises:
         InputError: An image cannot be read, or the network does not fit the project file.
     """
-    row = Row(name, _PRECISION.get(name, "fp32"))
+    row = Row(name, precision(name))
     if isinstance(artifact, str):
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantkit.backends import BackendName, Runner, open_runner
+from quantkit.backends import BACKENDS, BackendName, Runner, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.calibration.table import read_table
 from quantkit.cli import main
@@ -84,7 +84,7 @@ def test_eval_alone_calibrates_and_compares(quantkit: Command) -> None:
 def test_all_backends_say_why_they_cannot_run(quantkit_shared: Command) -> None:
     value = quantkit_shared.json("eval", "--all-backends")
     status = {row["backend"]: row["status"] for row in value["rows"]}
-    assert list(status) == ["pytorch", "onnxruntime", "openvino", "tensorrt", "ncnn", "ncnn-int8"]
+    assert list(status) == list(BACKENDS)
     assert {name for name, one in status.items() if one == "ok"} == {"ncnn", "ncnn-int8"}
     assert "an ncnn pair" in value["rows"][0]["reason"]
     code, out, _ = quantkit_shared("eval", "--all-backends")
