@@ -7,7 +7,7 @@ pixels depend on the installed OpenCV; see `quantkit.data.warp` for why the defa
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -89,7 +89,7 @@ def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Cr
     except cv2.error as error:
         message = f"cannot be warped ({error.err})"
         raise InputError(message, path=person.image) from error
-    return Crop(_normalised(np.asarray(warped, np.uint8), spec), center, scale)
+    return Crop(_normalised(np.asarray(warped).transpose(2, 0, 1), spec), center, scale)
 
 
 def crops(
@@ -120,9 +120,9 @@ def _sequential(persons: Sequence[Person], spec: InputSpec) -> Iterator[Crop]:
             yield crop_person(image, person, spec)
 
 
-def _normalised(pixels: NDArray[np.uint8], spec: InputSpec) -> Array:
-    ordered = pixels[..., ::-1] if spec.color == "rgb" else pixels
-    planes = np.ascontiguousarray(ordered.transpose(2, 0, 1), np.float32)
-    planes -= np.array(spec.mean, np.float32)[:, None, None]
-    planes /= np.array(spec.std, np.float32)[:, None, None]
-    return planes
+def _normalised(planes: NDArray[Any], spec: InputSpec) -> Array:
+    ordered = planes[::-1] if spec.color == "rgb" else planes
+    normalised = np.empty(planes.shape, np.float32)
+    np.subtract(ordered, np.array(spec.mean, np.float32)[:, None, None], out=normalised)
+    normalised /= np.array(spec.std, np.float32)[:, None, None]
+    return normalised

@@ -9,6 +9,7 @@ IEEE operation: the same bytes on every machine.
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,29 +18,36 @@ Pixels = NDArray[np.uint8]
 Taps = tuple[NDArray[np.int64], Array]
 
 
-def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int, int]) -> Pixels:
+def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int, int]) -> Array:
     """Scale and shift an image; what lies outside is black.
 
     Args:
-        image: Shape (height, width, channels).
+        image: Shape (height, width, 3).
         matrix: From image to crop pixels, shape (2, 3), without rotation or shear.
         size: Width and height of the crop.
 
     Returns:
-        Shape (size[1], size[0], channels).
+        Whole grey levels of 0 to 255, one plane a channel, shape (3, size[1], size[0]).
 
     Example:
-        >>> image = np.arange(0, 60, 10, dtype=np.uint8).reshape(2, 3, 1)
-        >>> warp_exact(image, np.array([[2.0, 0, 0], [0, 1, 0]]), (5, 2))[:, :, 0]
-        array([[ 0,  5, 10, 15, 20],
-               [30, 35, 40, 45, 50]], dtype=uint8)
+        >>> grey = np.arange(0, 60, 10, dtype=np.uint8).reshape(2, 3)
+        >>> image = np.stack([grey] * 3, axis=2)
+        >>> warp_exact(image, np.array([[2.0, 0, 0], [0, 1, 0]]), (5, 2))[0]
+        array([[ 0.,  5., 10., 15., 20.],
+               [30., 35., 40., 45., 50.]], dtype=float32)
     """
     columns, across = _taps(matrix[0, 0], matrix[0, 2], size[0], image.shape[1])
     rows, down = _taps(matrix[1, 1], matrix[1, 2], size[1], image.shape[0])
+    left, right = int(columns.min()), int(columns.max()) + 1
     used, places = np.unique(rows, return_inverse=True)
-    narrow = _blend(image[used], columns, across[:, :, None], axis=1)
-    crop = _blend(narrow, places.reshape(rows.shape), down[:, :, None, None], axis=0)
-    return np.rint(crop).astype(np.uint8)
+    places = places.reshape(rows.shape)
+    crop = np.empty((3, size[1], size[0]), np.float32)
+    # A column of the turned image lies in one piece: picking columns is copying, not gathering.
+    turned = cv2.split(cv2.transpose(image[used, left:right]))
+    for plane, channel in zip(crop, turned, strict=True):
+        narrow = _blend(np.asarray(channel), columns - left, across)
+        np.rint(_blend(cv2.transpose(narrow), places, down), out=plane)
+    return crop
 
 
 def _taps(scale: float, shift: float, count: int, extent: int) -> Taps:
@@ -53,10 +61,7 @@ def _taps(scale: float, shift: float, count: int, extent: int) -> Taps:
     return np.clip(indices, 0, extent - 1), weights.astype(np.float32)
 
 
-def _blend(
-    source: NDArray[np.generic], indices: NDArray[np.int64], weights: Array, axis: int
-) -> Array:
-    near, far = (np.take(source, index, axis=axis) for index in indices)
-    blended: Array = near * weights[0]
-    blended += far * weights[1]
+def _blend(lines: NDArray[Any], indices: NDArray[np.int64], weights: Array) -> Array:
+    blended: Array = lines[indices[0]] * weights[0, :, None]
+    blended += lines[indices[1]] * weights[1, :, None]
     return blended
