@@ -14,7 +14,7 @@ _PURPOSE = "Backend 'pytorch'"
 
 
 class PytorchSession:
-    """One MMPose network on the CPU, without test-time flipping.
+    """One MMPose network on the CPU; a run is one forward, a flip test is two.
 
     The input is a normalised crop, so the config's data preprocessor is not part of a run.
     """
@@ -29,7 +29,7 @@ class PytorchSession:
         self.input_shape: Shape = (3, spec.size[1], spec.size[0])
         self.outputs = spec.outputs
         self.run_threads = threads
-        self.description = f"torch {self._torch.__version__}, CPU, fp32, flip test off"
+        self.description = f"torch {self._torch.__version__}, CPU, fp32"
 
     @classmethod
     def load(cls, source: MMPoseSource, threads: int) -> Self:

@@ -35,6 +35,10 @@ def evaluate(
     no_labels: Annotated[
         bool, typer.Option("--no-labels", help="Boxes only: compare with the baseline's keypoints.")
     ] = False,
+    flip_test: Annotated[
+        bool,
+        typer.Option("--flip-test", help="Show every person mirrored, too, and average."),
+    ] = False,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +53,7 @@ def evaluate(
         raise InputError(message)
     with feedback() as shown:
         comparison = evaluate_backends(
-            open_project(project, shown),
+            open_project(project, shown, flip_test=flip_test),
             backends=tuple(backend) if backend else None,
             baseline=baseline,
             table=table,

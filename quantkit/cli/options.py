@@ -30,8 +30,13 @@ CalibSetOption = Annotated[
 ThreadsOption = Annotated[int, typer.Option(help="Worker threads.", min=1, max=64)]
 
 
-def open_project(path: Path | None, feedback: "Feedback") -> "Project":
+def open_project(path: Path | None, feedback: "Feedback", *, flip_test: bool = False) -> "Project":
     """Open the project that was named or found, else the embedded default.
+
+    Args:
+        path: What was named.
+        feedback: Told where it is the embedded default.
+        flip_test: Turn the flip test on, whatever the project file says.
 
     Raises:
         InputError: The project file is wrong.
@@ -41,9 +46,10 @@ def open_project(path: Path | None, feedback: "Feedback") -> "Project":
 
     found = path or find_project(Path.cwd())
     if found is not None:
-        return load_project(found)
+        return load_project(found, flip_test=flip_test)
     folder = Path.cwd() / "quantkit-demo"
     feedback.note(
         f"no quantkit.toml here or above: running on the embedded default in {folder.name}/"
     )
-    return materialize(folder, feedback)
+    materialize(folder, feedback)
+    return load_project(folder, flip_test=flip_test)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from quantkit.errors import InputError
-from quantkit.evaluation.coco_ap import CocoFigures
+from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures
 from quantkit.evaluation.nms import Nms
+from quantkit.evaluation.scoring import ScoreMode
 from quantkit.storage import json_text, read_json
 
 SCHEMA = 1
@@ -101,6 +102,9 @@ class Comparison:
         versions: Package to version.
         rows: One entry a backend.
         until: The bound that ended the evaluation; None where all images were asked for.
+        flip_test: Whether the networks were shown every person mirrored, too.
+        score_mode: What a person's score was made of.
+        keypoint_threshold: Confidences up to it did not enter that score.
     """
 
     model: str
@@ -114,6 +118,9 @@ class Comparison:
     versions: Mapping[str, str]
     rows: tuple[Row, ...]
     until: Until | None = None
+    flip_test: bool = False
+    score_mode: ScoreMode = DEFAULT_SCORE_SPEC.score_mode
+    keypoint_threshold: float = DEFAULT_SCORE_SPEC.keypoint_threshold
 
     @property
     def has_labels(self) -> bool:

@@ -1,8 +1,7 @@
 """The outputs of a pose head become keypoints, first in input and then in image pixels."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,67 +10,47 @@ from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Crop, InputSpec
 from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.dark import refine_dark, refine_udp
+from quantkit.evaluation.flip import average_heatmaps, average_simcc
+from quantkit.evaluation.head import Decode, HeadSpec
 from quantkit.evaluation.heatmap import maxima, quarter_shift, to_input_pixels
-from quantkit.evaluation.simcc import simcc_maxima
+from quantkit.evaluation.simcc import refine_simcc, simcc_maxima
+from quantkit.evaluation.udp_combined import udp_combined_maxima
 
-HeadType = Literal["heatmap", "simcc"]
-Decode = Literal["default", "dark", "udp"]
 Floats = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """How the outputs of a network are read.
-
-    Attributes:
-        type: `heatmap`: one output (17, height, width); `simcc`: two, (17, bins along x) and
-            (17, bins along y).
-        decode: How a heatmap's maximum is refined: `default` (a quarter pixel), `dark` or `udp`.
-        simcc_split_ratio: Bins per input pixel of a simcc head.
-        blur_kernel_size: Gaussian of `dark` and `udp` in heatmap pixels: 11 for a heatmap that
-            was trained with sigma 2, 17 for sigma 3.
-    """
-
-    type: HeadType = "heatmap"
-    decode: Decode = "default"
-    simcc_split_ratio: float = 2.0
-    blur_kernel_size: int = 11
+Array = NDArray[np.float32]
+Outputs = Sequence[Array]
 
 
 def decode(
-    outputs: Sequence[NDArray[np.float32]], head: HeadSpec, spec: InputSpec
-) -> tuple[Floats, NDArray[np.float32]]:
+    outputs: Outputs, head: HeadSpec, spec: InputSpec, mirrored: Outputs | None = None
+) -> tuple[Floats, Array]:
     """Read keypoints out of one person's network outputs.
 
     Args:
         outputs: The network's outputs without the batch axis.
         head: How they are read.
         spec: The network's input.
+        mirrored: The outputs for the mirrored crop, to average with (the flip test).
 
     Returns:
         x, y in input pixels, shape (17, 2), and the confidences, shape (17,).
 
     Raises:
         InputError: Number or shape of the outputs does not fit the head.
-        NotFinite: An output is not finite, or a keypoint has no finite position (`udp` on a heatmap
-            of zeros).
+        NotFinite: An output is not finite, or a keypoint has no finite position (`udp`, and `dark`
+            of a simcc head, on zeros).
     """
-    _check_shapes(outputs, head, spec)
-    _check_finite(outputs)
+    for one in (outputs,) if mirrored is None else (outputs, mirrored):
+        _check_shapes(one, head, spec)
+        _check_finite(one)
+    if mirrored is not None:
+        outputs = _average(outputs, mirrored, head)
     if head.type == "simcc":
-        return simcc_maxima(outputs[0], outputs[1], head.simcc_split_ratio)
-    (heatmaps,) = outputs
-    positions, scores = maxima(heatmaps)
-    if head.decode == "default":
-        keypoints = to_input_pixels(quarter_shift(positions, heatmaps), heatmaps, spec.size)
-        return keypoints, scores
-    if head.decode == "dark":
-        refined = refine_dark(positions, heatmaps, head.blur_kernel_size)
-        return to_input_pixels(refined, heatmaps, spec.size), scores
-    refined = refine_udp(positions, heatmaps, head.blur_kernel_size)
-    _check_positions(refined, scores)
-    last = np.array(heatmaps.shape[:0:-1]) - 1
-    return refined / last * np.array(spec.size), scores
+        keypoints, scores = _simcc(outputs, head)
+    else:
+        keypoints, scores = _HEATMAP_DECODERS[head.decode](outputs[0], head, spec)
+    _check_positions(keypoints, scores, head)
+    return keypoints, scores
 
 
 def to_image(keypoints: Floats, crop: Crop, spec: InputSpec) -> Floats:
@@ -91,12 +70,65 @@ def to_image(keypoints: Floats, crop: Crop, spec: InputSpec) -> Floats:
     return placed
 
 
-def _check_shapes(outputs: Sequence[NDArray[np.float32]], head: HeadSpec, spec: InputSpec) -> None:
+def _average(outputs: Outputs, mirrored: Outputs, head: HeadSpec) -> Outputs:
+    if head.type == "simcc":
+        return average_simcc(outputs, mirrored)
+    combined = head.decode == "udp_combined"
+    shift = head.shift_heatmap
+    return (average_heatmaps(outputs[0], mirrored[0], combined=combined, shift=shift),)
+
+
+def _simcc(outputs: Outputs, head: HeadSpec) -> tuple[Floats, Array]:
+    bins, scores = simcc_maxima(*outputs)
+    if head.decode == "dark":
+        for axis, sigma in enumerate(head.simcc_sigma):
+            bins[:, axis] = refine_simcc(bins[:, axis], outputs[axis], sigma)
+    return bins / np.float32(head.simcc_split_ratio), scores
+
+
+def _default(heatmaps: Array, head: HeadSpec, spec: InputSpec) -> tuple[Floats, Array]:
+    del head
+    positions, scores = maxima(heatmaps)
+    return to_input_pixels(quarter_shift(positions, heatmaps), heatmaps, spec.size), scores
+
+
+def _dark(heatmaps: Array, head: HeadSpec, spec: InputSpec) -> tuple[Floats, Array]:
+    positions, scores = maxima(heatmaps)
+    refined = refine_dark(positions, heatmaps, head.blur_kernel_size)
+    return to_input_pixels(refined, heatmaps, spec.size), scores
+
+
+def _udp(heatmaps: Array, head: HeadSpec, spec: InputSpec) -> tuple[Floats, Array]:
+    positions, scores = maxima(heatmaps)
+    refined = refine_udp(positions, heatmaps, head.blur_kernel_size)
+    return _from_last_pixel(refined, heatmaps, spec), scores
+
+
+def _udp_combined(heatmaps: Array, head: HeadSpec, spec: InputSpec) -> tuple[Floats, Array]:
+    moved, scores = udp_combined_maxima(heatmaps, head.blur_kernel_size, head.radius_factor)
+    return _from_last_pixel(moved, heatmaps, spec), scores
+
+
+_HEATMAP_DECODERS: Final[
+    Mapping[Decode, Callable[[Array, HeadSpec, InputSpec], tuple[Floats, Array]]]
+] = {"default": _default, "dark": _dark, "udp": _udp, "udp_combined": _udp_combined}
+
+
+def _from_last_pixel(positions: Array, heatmaps: Array, spec: InputSpec) -> Floats:
+    # MMPose divides by the last pixel but multiplies by the full size.
+    last = np.array(heatmaps.shape[:0:-1]) - 1
+    scaled: Floats = positions / last * np.array(spec.size)
+    return scaled
+
+
+def _check_shapes(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> None:
     shapes = [output.shape for output in outputs]
     if head.type == "heatmap":
-        if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == KEYPOINTS:
+        if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == head.maps:
             return
-        expected = f"one output ({KEYPOINTS}, height, width)"
+        expected = f"one output ({head.maps}, height, width)"
+        if head.decode == "udp_combined":
+            expected += " with decode 'udp_combined'"
     else:
         bins = [round(side * head.simcc_split_ratio) for side in spec.size]
         if shapes == [(KEYPOINTS, count) for count in bins]:
@@ -109,7 +141,7 @@ def _check_shapes(outputs: Sequence[NDArray[np.float32]], head: HeadSpec, spec: 
     raise InputError(message)
 
 
-def _check_finite(outputs: Sequence[NDArray[np.float32]]) -> None:
+def _check_finite(outputs: Outputs) -> None:
     for number, output in enumerate(outputs):
         bad = output.size - int(np.isfinite(output).sum())
         if bad:
@@ -117,12 +149,13 @@ def _check_finite(outputs: Sequence[NDArray[np.float32]]) -> None:
             raise NotFinite(message)
 
 
-def _check_positions(positions: Floats, scores: NDArray[np.float32]) -> None:
-    bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+def _check_positions(keypoints: Floats, scores: Array, head: HeadSpec) -> None:
+    bad = np.flatnonzero(~np.isfinite(keypoints).all(axis=1))
     if bad.size:
         number = int(bad[0])
+        read = "heatmap" if head.type == "heatmap" else "bins"
         message = (
-            f"keypoint {number} has no finite position under decode 'udp': "
-            f"the maximum of its heatmap is {scores[number]:g}"
+            f"keypoint {number} has no finite position under decode '{head.decode}': "
+            f"the maximum of its {read} is {scores[number]:g}"
         )
         raise NotFinite(message)

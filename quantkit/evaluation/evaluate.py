@@ -12,7 +12,9 @@ from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.preprocess import Crop, InputSpec, crops
 from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures, ScoreSpec, coco_figures
-from quantkit.evaluation.decode import HeadSpec, decode, to_image
+from quantkit.evaluation.decode import Outputs, decode, to_image
+from quantkit.evaluation.flip import mirrored
+from quantkit.evaluation.head import HeadSpec
 from quantkit.evaluation.matches import Matches
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import PersonPrediction, Predictions
@@ -45,7 +47,8 @@ def predict(
     """Show a network every person of a data set.
 
     Reading and warping run ahead of the network, which works on later persons while earlier ones
-    are decoded; memory does not grow with the number of images.
+    are decoded; memory does not grow with the number of images. Under the head's flip test a
+    person's mirrored crop follows the crop.
 
     Args:
         runner: An open runner.
@@ -73,11 +76,11 @@ def predict(
 def _predictions(
     runner: Runner, persons: Sequence[Person], spec: InputSpec, head: HeadSpec
 ) -> Iterator[PersonPrediction]:
-    feed = _Feed(persons, spec)
-    for person, outputs in _answers(runner, feed, persons):
+    feed = _Feed(persons, spec, flip=head.flip_test)
+    for person, outputs, flipped in _answers(runner, feed, persons):
         crop = feed.sent.popleft()
         try:
-            inside, confidences = decode(outputs, head, spec)
+            inside, confidences = decode(outputs, head, spec, flipped)
         except InputError as error:
             raise _at(person, error) from error
         yield PersonPrediction(
@@ -106,7 +109,8 @@ def score(
 class _Feed:
     """The crops of persons, whose way back to the image is remembered once they are taken."""
 
-    def __init__(self, persons: Sequence[Person], spec: InputSpec) -> None:
+    def __init__(self, persons: Sequence[Person], spec: InputSpec, *, flip: bool) -> None:
+        self.flip = flip
         self._crops = crops(persons, spec)
         self.sent: deque[Crop] = deque()
         self.failure: BaseException | None = None
@@ -115,7 +119,10 @@ class _Feed:
         try:
             for crop in self._crops:
                 self.sent.append(crop)
-                yield crop.tensor
+                tensor = crop.tensor
+                yield tensor
+                if self.flip:
+                    yield mirrored(tensor)
         except InputError as error:
             self.failure = error
             raise
@@ -123,17 +130,18 @@ class _Feed:
 
 def _answers(
     runner: Runner, feed: _Feed, persons: Sequence[Person]
-) -> Iterator[tuple[Person, tuple[NDArray[np.float32], ...]]]:
+) -> Iterator[tuple[Person, Outputs, Outputs | None]]:
     answers = runner.stream(feed)
     for person in persons:
         try:
             outputs = next(answers)
+            flipped = next(answers) if feed.flip else None
         except InputError as error:
             # An image that cannot be read is named already; a complaint of the runner is not.
             if error is feed.failure:
                 raise
             raise _at(person, error) from error
-        yield person, outputs
+        yield person, outputs, flipped
 
 
 def _at(person: Person, error: InputError) -> InputError:

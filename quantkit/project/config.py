@@ -6,8 +6,10 @@ from typing import cast, get_args
 
 from quantkit.data.preprocess import Color, InputSpec, Warp
 from quantkit.errors import InputError
-from quantkit.evaluation.decode import Decode, HeadSpec, HeadType
+from quantkit.evaluation.head import Decode, HeadSpec, HeadType
 from quantkit.evaluation.nms import Nms
+from quantkit.evaluation.scoring import ScoreMode
+from quantkit.evaluation.simcc import dark_kernel
 from quantkit.model.mmlab.spec import describe
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.project.toml import Section, read_toml
@@ -34,6 +36,8 @@ class DataPaths:
         boxes: A COCO detections file to take the boxes from; None for those of the annotations.
         box_threshold: The least score of a detection.
         nms: Whether near-duplicates of a person are removed before scoring.
+        score_mode: What a person's score is made of.
+        keypoint_threshold: Confidences up to it do not enter the score `bbox_keypoint`.
     """
 
     annotations: Path
@@ -41,6 +45,8 @@ class DataPaths:
     boxes: Path | None = None
     box_threshold: float = 0.0
     nms: Nms = "none"
+    score_mode: ScoreMode = "bbox_keypoint"
+    keypoint_threshold: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,12 @@ def find_project(folder: Path) -> Path | None:
     return None
 
 
-def load_project(path: Path) -> Project:
+def load_project(path: Path, *, flip_test: bool = False) -> Project:
     """Read a project file; what it leaves out of [input] and [head] comes from the mmpose config.
 
     Args:
         path: The file, or the folder that holds it.
+        flip_test: Turn the flip test on, whatever the file says.
 
     Raises:
         InputError: The file is missing or wrong; the key is named.
@@ -123,15 +130,17 @@ def load_project(path: Path) -> Project:
     name, source = _model(top.section("model"), root)
     data = top.section("data")
     inputs, head = top.section("input"), top.section("head")
-    defaults = _mmpose_defaults(source) if not _is_complete(inputs, head) else None
+    flip_test = head.boolean("flip_test", default=False) or flip_test
+    complete = _is_complete(inputs, head, flip_test=flip_test)
+    defaults = None if complete else _mmpose_defaults(source)
     project = Project(
         root=root,
         name=name,
         source=source,
         input=_input(inputs, defaults[0] if defaults else None),
-        head=_head(head, defaults[1] if defaults else None),
-        val=_data(data.section("val"), root, has_boxes=True),
-        calibration=_data(data.section("calibration"), root, has_boxes=False),
+        head=_head(head, defaults[1] if defaults else None, flip_test=flip_test),
+        val=_data(data.section("val"), root, evaluated=True),
+        calibration=_data(data.section("calibration"), root, evaluated=False),
     )
     data.close()
     top.close()
@@ -179,13 +188,20 @@ def _ncnn_source(section: Section, root: Path) -> ModelSource:
     )
 
 
-def _is_complete(inputs: Section, head: Section) -> bool:
+def _is_complete(inputs: Section, head: Section, *, flip_test: bool) -> bool:
     # What is absent is read from the mmpose config, which costs an import.
     keys = ("size", "mean", "std", "color", "padding", "udp")
     if not all(key in inputs for key in keys) or not ("type" in head and "decode" in head):
         return False
-    has_ratio = head.string("type") != "simcc" or "simcc_split_ratio" in head
-    return has_ratio and (head.string("decode") == "default" or "blur_kernel_size" in head)
+    decode = head.string("decode")
+    needed = {
+        "simcc_split_ratio": head.string("type") == "simcc",
+        "simcc_sigma": head.string("type") == "simcc" and decode == "dark",
+        "blur_kernel_size": head.string("type") != "simcc" and decode != "default",
+        "radius_factor": decode == "udp_combined",
+        "shift_heatmap": head.string("type") != "simcc" and flip_test,
+    }
+    return all(key in head for key, wanted in needed.items() if wanted)
 
 
 def _mmpose_defaults(source: ModelSource) -> tuple[InputSpec, HeadSpec] | None:
@@ -206,6 +222,9 @@ def _mmpose_defaults(source: ModelSource) -> tuple[InputSpec, HeadSpec] | None:
             decode=spec.decode,
             simcc_split_ratio=spec.simcc_split_ratio,
             blur_kernel_size=spec.blur_kernel_size,
+            simcc_sigma=spec.simcc_sigma,
+            radius_factor=spec.radius_factor,
+            shift_heatmap=spec.shift_heatmap,
         ),
     )
 
@@ -232,31 +251,45 @@ def _input(section: Section, default: InputSpec | None) -> InputSpec:
     return spec
 
 
-def _head(section: Section, default: HeadSpec | None) -> HeadSpec:
-    kind = section.choice("type", ("heatmap", "simcc"), default.type if default else None)
-    decode = section.choice(
-        "decode", ("default", "dark", "udp"), default.decode if default else "default"
-    )
+def _head(section: Section, default: HeadSpec | None, *, flip_test: bool) -> HeadSpec:
+    kind = section.choice("type", get_args(HeadType), default.type if default else None)
+    decodes = get_args(Decode) if kind == "heatmap" else ("default", "dark")
+    decode = section.choice("decode", decodes, default.decode if default else "default")
     default = default or HeadSpec()
-    ratio = section.number("simcc_split_ratio", default.simcc_split_ratio)
+    spec = HeadSpec(
+        type=cast("HeadType", kind),
+        decode=cast("Decode", decode),
+        simcc_split_ratio=section.number("simcc_split_ratio", default.simcc_split_ratio),
+        blur_kernel_size=_blur(section, default),
+        simcc_sigma=_sigma(section, default),
+        radius_factor=section.number("radius_factor", default.radius_factor),
+        flip_test=flip_test,
+        shift_heatmap=section.boolean("shift_heatmap", default=default.shift_heatmap),
+    )
+    section.close()
+    return spec
+
+
+def _blur(section: Section, default: HeadSpec) -> int:
     blur = section.number("blur_kernel_size", default.blur_kernel_size)
     if blur != int(blur) or blur % 2 == 0:
         raise section.error("blur_kernel_size", f"expected an odd whole number, got {blur:g}")
-    section.close()
-    return HeadSpec(
-        type=cast("HeadType", kind),
-        decode=cast("Decode", decode),
-        simcc_split_ratio=ratio,
-        blur_kernel_size=int(blur),
-    )
+    return int(blur)
 
 
-def _data(section: Section, root: Path, *, has_boxes: bool) -> DataPaths:
+def _sigma(section: Section, default: HeadSpec) -> tuple[float, float]:
+    along_x, along_y = section.numbers("simcc_sigma", 2, default.simcc_sigma)
+    if any(dark_kernel(sigma) < 3 for sigma in (along_x, along_y)):
+        raise section.error("simcc_sigma", f"0.8 bins is the least, got {[along_x, along_y]}")
+    return along_x, along_y
+
+
+def _data(section: Section, root: Path, *, evaluated: bool) -> DataPaths:
     paths = DataPaths(
         annotations=root / section.string("annotations"), images=root / section.string("images")
     )
-    if has_boxes:
-        paths = _with_boxes(paths, section, root)
+    if evaluated:
+        paths = _with_score(_with_boxes(paths, section, root), section)
     section.close()
     return paths
 
@@ -269,10 +302,21 @@ def _with_boxes(paths: DataPaths, section: Section, root: Path) -> DataPaths:
         paths,
         boxes=None if boxes == _LABELLED else root / boxes,
         box_threshold=section.number("box_threshold") if "box_threshold" in section else 0.0,
-        # Annotations hold a person once, a detector may find it twice.
-        nms=cast(
-            "Nms",
-            section.choice("nms", get_args(Nms), "none" if boxes == _LABELLED else "oks_nms"),
+    )
+
+
+def _with_score(paths: DataPaths, section: Section) -> DataPaths:
+    mode = section.choice("score_mode", get_args(ScoreMode), paths.score_mode)
+    if mode != "bbox_keypoint" and "keypoint_threshold" in section:
+        raise section.error("keypoint_threshold", f"score mode {mode!r} has no threshold")
+    # Annotations hold a person once, a detector may find it twice.
+    nms = section.choice("nms", get_args(Nms), "none" if paths.boxes is None else "oks_nms")
+    return replace(
+        paths,
+        nms=cast("Nms", nms),
+        score_mode=cast("ScoreMode", mode),
+        keypoint_threshold=section.number(
+            "keypoint_threshold", paths.keypoint_threshold, zero=True
         ),
     )
 

@@ -140,6 +140,9 @@ def _compare(
         versions={name: found for name in _VERSIONED if (found := _version(name)) is not None},
         rows=tuple(rows),
         until=decided,
+        flip_test=job.project.head.flip_test,
+        score_mode=job.project.val.score_mode,
+        keypoint_threshold=job.project.val.keypoint_threshold,
     )
 
 

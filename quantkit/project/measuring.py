@@ -89,7 +89,9 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
     row = replace(row, size_mb=round(size / 1e6, 3) if files else None)
     if not job.labels:
         return Measured(row, predictions)
-    evaluation = score(predictions, job.part, ScoreSpec(nms=job.project.val.nms))
+    val = job.project.val
+    scored = ScoreSpec(val.score_mode, val.keypoint_threshold, val.nms)
+    evaluation = score(predictions, job.part, scored)
     row = row.with_figures(evaluation.figures)
     if job.part.boxes is None:
         similarity = label_similarity(predictions, job.part)

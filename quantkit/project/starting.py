@@ -32,14 +32,18 @@ class Start:
         source: The line that names the network, in TOML.
         size: Width and height of the input; None where the source does not tell.
         head: `heatmap` or `simcc`.
-        decode: `default`, `dark` or `udp`.
+        decode: `default`, `dark`, `udp` or `udp_combined`.
         mean: Mean of each channel, in the order of `color`.
         std: Standard deviation of each channel.
         color: `rgb` or `bgr`.
         padding: How far a box is widened.
         udp: Whether the crop is MMPose's UDP one.
         simcc_split_ratio: Bins per input pixel of a simcc head.
-        blur_kernel_size: Gaussian of `dark` and `udp`.
+        blur_kernel_size: Gaussian of a heatmap's `dark`, `udp` and `udp_combined`.
+        simcc_sigma: Gaussians in bins, along x and y, of a simcc head's `dark`.
+        radius_factor: Unit of the offsets of `udp_combined`.
+        shift_heatmap: Whether a flip test moves the mirrored heatmaps by a pixel; None where the
+            source does not tell.
     """
 
     name: str
@@ -54,6 +58,9 @@ class Start:
     udp: bool = False
     simcc_split_ratio: float = 2.0
     blur_kernel_size: int = 11
+    simcc_sigma: tuple[float, float] = (6.0, 6.0)
+    radius_factor: float = 0.0546875
+    shift_heatmap: bool | None = None
 
     def text(self) -> str:
         """Write the project file.
@@ -64,17 +71,28 @@ class Start:
         if self.size is None:
             message = "the source does not tell its input size: give --size WIDTH HEIGHT"
             raise InputError(message)
-        head = f'[head]\ntype = "{self.head}"\ndecode = "{self.decode}"\n'
-        if self.head == "simcc":
-            head += f"simcc_split_ratio = {self.simcc_split_ratio}\n"
-        if self.decode != "default":
-            head += f"blur_kernel_size = {self.blur_kernel_size}\n"
         return (
             f"[model]\nname = {json.dumps(self.name)}\n{self.source}\n\n"
             f"[input]\nsize = {list(self.size)}       # width, height\n"
             f'mean = {list(self.mean)}\nstd = {list(self.std)}\ncolor = "{self.color}"\n'
-            f"padding = {self.padding}\nudp = {str(self.udp).lower()}\n\n{head}{_DATA}"
+            f"padding = {self.padding}\nudp = {str(self.udp).lower()}\n\n{self._head()}{_DATA}"
         )
+
+    def _head(self) -> str:
+        lines = ["[head]", f'type = "{self.head}"', f'decode = "{self.decode}"']
+        if self.head == "simcc":
+            lines.append(f"simcc_split_ratio = {self.simcc_split_ratio}")
+            if self.decode == "dark":
+                lines.append(f"simcc_sigma = {list(self.simcc_sigma)}")
+        else:
+            if self.decode != "default":
+                lines.append(f"blur_kernel_size = {self.blur_kernel_size}")
+            if self.decode == "udp_combined":
+                lines.append(f"radius_factor = {self.radius_factor}")
+            if self.shift_heatmap is not None:
+                shift = str(self.shift_heatmap).lower()
+                lines.append(f"shift_heatmap = {shift}    # of the flip test, which is off")
+        return "\n".join(lines) + "\n"
 
 
 def start_from_mmpose(config: str, checkpoint: Path | None, folder: Path) -> Start:
@@ -107,6 +125,9 @@ def start_from_mmpose(config: str, checkpoint: Path | None, folder: Path) -> Sta
         udp=spec.udp,
         simcc_split_ratio=spec.simcc_split_ratio,
         blur_kernel_size=spec.blur_kernel_size,
+        simcc_sigma=spec.simcc_sigma,
+        radius_factor=spec.radius_factor,
+        shift_heatmap=spec.shift_heatmap,
     )
 
 

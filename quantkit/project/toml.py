@@ -59,11 +59,12 @@ class Section:
             raise self.error(key, f"expected one of {', '.join(choices)}, got {value!r}")
         return value
 
-    def number(self, key: str, default: float | None = None) -> float:
-        """Read a finite number above zero."""
+    def number(self, key: str, default: float | None = None, *, zero: bool = False) -> float:
+        """Read a finite number above zero, or zero where it is allowed."""
         value = self._get(key, default)
-        if not _is_number(value) or not 0 < value < float("inf"):
-            raise self.error(key, f"expected a number above 0, got {value!r}")
+        if not _is_number(value) or not 0 <= value < float("inf") or (value == 0 and not zero):
+            least = "of at least 0" if zero else "above 0"
+            raise self.error(key, f"expected a number {least}, got {value!r}")
         return float(value)
 
     def boolean(self, key: str, *, default: bool) -> bool:

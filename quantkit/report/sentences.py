@@ -1,5 +1,6 @@
 """What every format says in words."""
 
+from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC
 from quantkit.evaluation.comparison import Comparison, Row
 
 
@@ -10,6 +11,11 @@ def data_sentence(comparison: Comparison) -> str:
         parts.append(f"boxes of {comparison.boxes}")
     if comparison.nms != "none":
         parts.append(f"{comparison.nms}")
+    if comparison.score_mode != "bbox_keypoint":
+        parts.append(f"score mode {comparison.score_mode}")
+    elif comparison.keypoint_threshold != DEFAULT_SCORE_SPEC.keypoint_threshold:
+        parts.append(f"keypoint threshold {comparison.keypoint_threshold:g}")
+    parts.append(f"flip test {'on: two runs a person' if comparison.flip_test else 'off'}")
     return ", ".join(parts)
 
 

@@ -17,8 +17,8 @@ from quantkit.calibration import kl
 from quantkit.calibration.statistics import collect
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.data.preprocess import InputSpec, crops
-from quantkit.evaluation.decode import HeadSpec
 from quantkit.evaluation.evaluate import predict
+from quantkit.evaluation.head import HeadSpec
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles

@@ -2,6 +2,7 @@ import json
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def _figures(predictions: Predictions, dataset: PoseDataset, spec: ScoreSpec) ->
     return [-1.0 if value is None else value for value in asdict(figures).values()]
 
 
-MODES = list(product(("bbox_keypoint", "bbox"), ("none", "oks_nms", "soft_oks_nms")))
+MODES = list(product(get_args(ScoreMode), get_args(Nms)))
 
 
 @pytest.mark.slow

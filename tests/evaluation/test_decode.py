@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from quantkit.data.preprocess import Crop, InputSpec
 from quantkit.errors import InputError
-from quantkit.evaluation.decode import Decode, HeadSpec, decode, to_image
+from quantkit.evaluation.decode import decode, to_image
+from quantkit.evaluation.head import Decode, HeadSpec
 from tests.oracles import mmpose_or_skip
 
 Array = NDArray[np.float32]

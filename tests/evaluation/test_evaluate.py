@@ -10,8 +10,8 @@ from quantkit.data.affine import center_and_scale
 from quantkit.data.coco import PoseDataset
 from quantkit.data.preprocess import InputSpec
 from quantkit.errors import InputError
-from quantkit.evaluation.decode import HeadSpec
 from quantkit.evaluation.evaluate import predict, score
+from quantkit.evaluation.head import HeadSpec
 from tests.coco_folder import labels_of, load_coco_folder
 
 SPEC = InputSpec((192, 256))

@@ -7,8 +7,8 @@ import pytest
 
 from quantkit.data.coco import PoseDataset
 from quantkit.errors import InputError, NotFinite
-from quantkit.evaluation.decode import HeadSpec
 from quantkit.evaluation.evaluate import predict
+from quantkit.evaluation.head import HeadSpec
 from quantkit.evaluation.prediction_file import read_predictions, write_predictions
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import Predictions

@@ -8,8 +8,8 @@ from quantkit.backends import open_runner
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import InputSpec
 from quantkit.evaluation.agreement import oks_agreement
-from quantkit.evaluation.decode import HeadSpec
 from quantkit.evaluation.evaluate import predict, score
+from quantkit.evaluation.head import HeadSpec
 from quantkit.model.source import NcnnFiles
 
 NETS = {

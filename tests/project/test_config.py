@@ -172,6 +172,9 @@ def test_what_is_left_out_comes_from_the_mmpose_config(
         decode="dark",
         simcc_split_ratio=3.0,
         blur_kernel_size=17,
+        simcc_sigma=(4.9, 5.66),
+        radius_factor=0.05,
+        shift_heatmap=True,
         keypoints=17,
     )
     monkeypatch.setattr(config, "describe", lambda name: spec)

@@ -11,6 +11,8 @@ _HEATMAP_HEADS: Final = ("HeatmapHead", "CPMHead", "MSPNHead", "ViPNASHead", "Vi
 _SIMCC_HEADS: Final = ("SimCCHead", "RTMCCHead")
 _DEFAULT_PADDING: Final = 1.25
 
+_Decode = Literal["default", "dark", "udp", "udp_combined"]
+
 
 @dataclass(frozen=True)
 class MMPoseSpec:
@@ -27,6 +29,9 @@ class MMPoseSpec:
         decode: How its outputs become keypoints.
         simcc_split_ratio: SimCC bins for each pixel of the input.
         blur_kernel_size: Kernel of DARK's and UDP's smoothing.
+        simcc_sigma: Gaussians in bins, along x and y, that a SimCC head was trained on.
+        radius_factor: Unit of the offsets of UDP's combined maps.
+        shift_heatmap: Whether a flip test moves the mirrored heatmaps by a pixel.
         keypoints: How many keypoints the head gives.
     """
 
@@ -37,9 +42,12 @@ class MMPoseSpec:
     padding: float
     udp: bool
     head: Literal["heatmap", "simcc"]
-    decode: Literal["default", "dark", "udp"]
+    decode: _Decode
     simcc_split_ratio: float
     blur_kernel_size: int
+    simcc_sigma: tuple[float, float]
+    radius_factor: float
+    shift_heatmap: bool
     keypoints: int
 
     @property
@@ -76,6 +84,10 @@ def _spec(
     codec = head["decoder"][-1] if isinstance(head["decoder"], list) else head["decoder"]
     prepare = model.get("data_preprocessor") or {}
     width, height = codec["input_size"]
+    kind = _head(head["type"], path)
+    decode = _decode(codec, path)
+    # UDP's combined maps are three a keypoint.
+    maps = 3 if decode == "udp_combined" else 1
     return MMPoseSpec(
         size=(int(width), int(height)),
         mean=_triple(prepare.get("mean") or (0.0, 0.0, 0.0)),
@@ -83,11 +95,14 @@ def _spec(
         color="rgb" if prepare.get("bgr_to_rgb") else "bgr",
         padding=float(steps.get("GetBBoxCenterScale", {}).get("padding", _DEFAULT_PADDING)),
         udp=bool(steps.get("TopdownAffine", {}).get("use_udp", False)),
-        head=_head(head["type"], path),
-        decode=_decode(codec, path),
+        head=kind,
+        decode=decode,
         simcc_split_ratio=float(codec.get("simcc_split_ratio", 2.0)),
         blur_kernel_size=int(codec.get("blur_kernel_size", 11)),
-        keypoints=int(head["out_channels"]),
+        simcc_sigma=_pair(codec.get("sigma", 6.0) if kind == "simcc" else 6.0),
+        radius_factor=float(codec.get("radius_factor", 0.0546875)),
+        shift_heatmap=bool((model.get("test_cfg") or {}).get("shift_heatmap", False)),
+        keypoints=int(head["out_channels"]) // maps,
     )
 
 
@@ -109,20 +124,23 @@ def _head(kind: str, path: str) -> Literal["heatmap", "simcc"]:
     raise InputError(message, path=path)
 
 
-def _decode(codec: Mapping[str, Any], path: str) -> Literal["default", "dark", "udp"]:
+def _decode(codec: Mapping[str, Any], path: str) -> _Decode:
     kind = codec["type"].rpartition(".")[2]
-    if kind == "UDPHeatmap" and codec.get("heatmap_type", "gaussian") == "gaussian":
-        return "udp"
+    if kind == "UDPHeatmap":
+        return "udp_combined" if codec.get("heatmap_type") == "combined" else "udp"
     if kind == "MSRAHeatmap":
         return "dark" if codec.get("unbiased") else "default"
     if kind == "SimCCLabel":
         return "dark" if codec.get("use_dark") else "default"
-    message = (
-        f"its decoder is a {kind}; MSRAHeatmap, gaussian UDPHeatmap and SimCCLabel are supported"
-    )
+    message = f"its decoder is a {kind}; MSRAHeatmap, UDPHeatmap and SimCCLabel are supported"
     raise InputError(message, path=path)
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    along_x, along_y = values if isinstance(values, list | tuple) else (values, values)
+    return float(along_x), float(along_y)
