@@ -1,19 +1,26 @@
 """TensorRT on the first GPU: an engine built from the ONNX file, run on bound device buffers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any, Final, Self
 
 import numpy as np
 
+from quantkit.backends.cuda_device import Device, done, first_device, import_cuda
+from quantkit.backends.export_key import source_content
 from quantkit.backends.names import Precision
 from quantkit.backends.runner import Shape, Tensor
+from quantkit.backends.tensorrt_cache import cached_engine
+from quantkit.backends.tensorrt_engine import OPTIONS, Builder, last_complaint, listening_logger
 from quantkit.errors import BackendDied, InputError, Unavailable
 from quantkit.model.source import OnnxFile
 from quantkit.optional import require
+from quantkit.storage import content_key
 
 _PURPOSE: Final = "Backend 'tensorrt'"
-_WORKSPACE: Final = 1 << 30
+_EDITION: Final = 1
+"""Raised when the way an engine is built changes."""
 
 
 @dataclass(frozen=True)
@@ -25,39 +32,55 @@ class _Buffer:
 
 
 class TensorrtSession:
-    """One ONNX network as a TensorRT engine, in fp32 (TF32 is off)."""
+    """One ONNX network as a TensorRT engine; what it holds on the GPU goes with its process."""
 
     concurrency = 1
+    run_threads = 1
 
-    def __init__(self, engine: Any, file: OnnxFile, threads: int) -> None:
+    def __init__(self, engine: Any, file: OnnxFile, description: str) -> None:
         self._cuda = import_cuda()
         self._input = file.input
         self.outputs = file.outputs
-        self.run_threads = threads
+        self.description = description
         self._engine = engine
         self._context = engine.create_execution_context()
-        self._stream = _done(*self._cuda.cudaStreamCreate())
-        self._buffers = {name: self._bind(name) for name in (file.input, *file.outputs)}
+        if self._context is None:
+            message = "TensorRT could not make room for the engine on the GPU"
+            raise BackendDied(message)
+        self._stream = int(done(*self._cuda.cudaStreamCreate()))
+        self._buffers = {name: self._bind(name, file) for name in (file.input, *file.outputs)}
         self.input_shape: Shape = self._buffers[file.input].host.shape[1:]
-        trt = import_tensorrt()
-        self.description = f"tensorrt {trt.__version__}, GPU 0, fp32"
 
     @classmethod
     def load(cls, file: OnnxFile, threads: int, precision: Precision = "fp32") -> Self:
-        """Build the engine of an ONNX file.
+        """Load the engine of an ONNX file; it is built where this GPU has none yet.
+
+        Args:
+            file: The network in fp32.
+            threads: Not used: one thread waits for the GPU.
+            precision: What the engine computes in.
 
         Raises:
             InputError: TensorRT refuses the file, or an input or output is not in it.
             Unavailable: TensorRT or a GPU is missing.
+            BackendDied: CUDA fails.
         """
-        if not file.path.is_file():
-            message = "does not exist"
+        trt = import_tensorrt()
+        device = first_device(import_cuda())
+        engine = cached_engine(
+            engine_key(file, precision, trt.__version__, device),
+            build=lambda: Builder(trt).plan(file, precision),
+            load=trt.Runtime(listening_logger(trt)[0]).deserialize_cuda_engine,
+        )
+        if engine is None:
+            message = f"TensorRT refuses the engine built from it{last_complaint(trt)}"
             raise InputError(message, path=file.path)
-        return cls(_build(import_tensorrt(), file), file, threads)
+        options = OPTIONS[precision]
+        return cls(engine, file, f"tensorrt {trt.__version__}, {device.name}, {options}")
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Run one input of shape (channels, height, width)."""
-        cuda, kind = self._cuda, self._cuda.cudaMemcpyKind
+        kind = self._cuda.cudaMemcpyKind
         source = self._buffers[self._input]
         source.host[0] = tensor
         self._copy(source.address, source.host.ctypes.data, source, kind.cudaMemcpyHostToDevice)
@@ -67,22 +90,28 @@ class TensorrtSession:
         for name in self.outputs:
             result = self._buffers[name]
             self._copy(result.host.ctypes.data, result.address, result, kind.cudaMemcpyDeviceToHost)
-        _done(*cuda.cudaStreamSynchronize(self._stream))
+        done(*self._cuda.cudaStreamSynchronize(self._stream))
         return tuple(self._buffers[name].host[0].copy() for name in self.outputs)
 
-    def _bind(self, name: str) -> _Buffer:
+    def _bind(self, name: str, file: OnnxFile) -> _Buffer:
         shape = tuple(self._engine.get_tensor_shape(name))
-        if min(shape) < 1:
-            message = f"tensor '{name}' has no fixed shape: {shape}; export it with a fixed size"
-            raise InputError(message)
+        if min(shape) < 1 or shape[0] != 1:
+            message = f"its tensor '{name}' has the shape {shape}: export it for a batch of 1"
+            raise InputError(message, path=file.path)
+        kind = self._engine.get_tensor_dtype(name)
+        if kind.name != "FLOAT":
+            message = f"its tensor '{name}' holds {kind.name}: export it with fp32 ends"
+            raise InputError(message, path=file.path)
         host = np.zeros(shape, np.float32)
-        address = _done(*self._cuda.cudaMalloc(host.nbytes))
-        self._context.set_tensor_address(name, address)
+        address = int(done(*self._cuda.cudaMalloc(host.nbytes)))
+        if not self._context.set_tensor_address(name, address):
+            message = f"TensorRT refuses the buffer of '{name}'"
+            raise BackendDied(message)
         return _Buffer(address, host)
 
     def _copy(self, target: int, source: int, buffer: _Buffer, kind: Any) -> None:
         size = buffer.host.nbytes
-        _done(*self._cuda.cudaMemcpyAsync(target, source, size, kind, self._stream))
+        done(*self._cuda.cudaMemcpyAsync(target, source, size, kind, self._stream))
 
 
 def import_tensorrt() -> ModuleType:
@@ -100,56 +129,25 @@ def import_tensorrt() -> ModuleType:
     return trt
 
 
-def import_cuda() -> ModuleType:
-    """Import CUDA's runtime and make sure that there is a GPU.
+def engine_key(file: OnnxFile, precision: Precision, tensorrt: str, device: Device) -> str:
+    """Hash everything that an engine depends on: the network, TensorRT and the GPU.
+
+    Args:
+        file: The network, with the weights that it keeps in other files.
+        precision: What the engine computes in.
+        tensorrt: TensorRT's version.
+        device: The GPU.
 
     Raises:
-        Unavailable: The runtime cannot be loaded, or there is no GPU.
+        InputError: A file of the network is missing.
     """
-    cuda = require("cuda.bindings.runtime", extra="tensorrt", purpose=_PURPOSE)
-    status, count = cuda.cudaGetDeviceCount()
-    if int(status) != 0 or count < 1:
-        reason = getattr(status, "name", status)
-        message = f"{_PURPOSE} finds no GPU ({reason}): run it where an NVIDIA driver and GPU are"
-        raise Unavailable(message)
-    return cuda
-
-
-def _build(trt: ModuleType, file: OnnxFile) -> Any:
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(file.path)):
-        message = f"TensorRT cannot read it: {parser.get_error(0).desc()}"
-        raise InputError(message, path=file.path)
-    _check_names(network, file)
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
-    # On by default; it rounds fp32 factors to ten bits.
-    config.clear_flag(trt.BuilderFlag.TF32)
-    plan = builder.build_serialized_network(network, config)
-    engine = None if plan is None else trt.Runtime(logger).deserialize_cuda_engine(plan)
-    if engine is None:
-        message = "TensorRT cannot build an engine from it"
-        raise InputError(message, path=file.path)
-    return engine
-
-
-def _check_names(network: Any, file: OnnxFile) -> None:
-    inputs = [network.get_input(number).name for number in range(network.num_inputs)]
-    outputs = [network.get_output(number).name for number in range(network.num_outputs)]
-    if inputs != [file.input]:
-        message = f"expected the one input '{file.input}', found {', '.join(inputs)}"
-        raise InputError(message, path=file.path)
-    for name in file.outputs:
-        if name not in outputs:
-            message = f"has no output '{name}', only {', '.join(outputs)}"
-            raise InputError(message, path=file.path)
-
-
-def _done(status: Any, *values: Any) -> Any:
-    if int(status) != 0:
-        message = f"CUDA failed with {getattr(status, 'name', status)}"
-        raise BackendDied(message)
-    return values[0] if values else None
+    return content_key(
+        {
+            "edition": _EDITION,
+            "network": source_content(file),
+            "precision": precision,
+            "converter": version("onnxruntime") if precision == "fp16" else None,
+            "tensorrt": tensorrt,
+            "device": asdict(device),
+        }
+    )
