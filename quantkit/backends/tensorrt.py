@@ -12,7 +12,7 @@ from quantkit.backends.export_key import source_content
 from quantkit.backends.names import Precision
 from quantkit.backends.runner import Shape, Tensor
 from quantkit.backends.tensorrt_cache import cached_engine
-from quantkit.backends.tensorrt_engine import OPTIONS, Builder, last_complaint, listening_logger
+from quantkit.backends.tensorrt_engine import OPTIONS, Builder, last_complaint, runtime
 from quantkit.errors import BackendDied, InputError, Unavailable
 from quantkit.model.source import OnnxFile
 from quantkit.optional import require
@@ -70,7 +70,7 @@ class TensorrtSession:
         engine = cached_engine(
             engine_key(file, precision, trt.__version__, device),
             build=lambda: Builder(trt).plan(file, precision),
-            load=trt.Runtime(listening_logger(trt)[0]).deserialize_cuda_engine,
+            load=runtime(trt).deserialize_cuda_engine,
         )
         if engine is None:
             message = f"TensorRT refuses the engine built from it{last_complaint(trt)}"

@@ -99,6 +99,12 @@ def listening_logger(trt: ModuleType) -> tuple[Any, list[str]]:
     return Listening(), complaints
 
 
+@cache  # nor may a runtime go before its engines
+def runtime(trt: ModuleType) -> Any:
+    """Return TensorRT's runtime, which makes engines of plans."""
+    return trt.Runtime(listening_logger(trt)[0])
+
+
 def last_complaint(trt: ModuleType) -> str:
     """Return TensorRT's last error as the end of a message: ": why", or nothing."""
     complaints = listening_logger(trt)[1]
