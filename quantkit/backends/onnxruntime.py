@@ -51,6 +51,8 @@ class OnnxruntimeSession:
         options.inter_op_num_threads = 1
         # Spinning threads would take the processor from the preprocessing beside them.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Without VNNI its products of uint8 and int8 would overflow 16 bits.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(

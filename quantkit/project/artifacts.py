@@ -1,24 +1,29 @@
 """What each backend is given to run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_report import ExportReport
+from quantkit.backends.names import BackendName, precision
 from quantkit.errors import Unavailable
+from quantkit.model.network import Network, read_network
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
-from quantkit.project.calibrating import ready_table
+from quantkit.project.calibrating import Calibrated, ready_table
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
+from quantkit.project.qdq import write_qdq
 
-_CONVERTED: Final = ("ncnn", "ncnn-int8")
+_CONVERTED: Final = ("ncnn", "ncnn-int8", "onnxruntime-int8", "openvino-int8")
 _FORMS: Final = {MMPoseSource: "an mmpose config", OnnxFile: "ONNX", NcnnFiles: "an ncnn pair"}
 
 
 def backend_artifacts(
-    project: Project, names: Sequence[str], table: str, threads: int, feedback: Feedback
+    project: Project, names: Sequence[BackendName], table: str, threads: int, feedback: Feedback
 ) -> dict[str, Artifact | str]:
     """Find what each backend runs; what is not there yet is exported and calibrated first.
 
@@ -35,25 +40,58 @@ def backend_artifacts(
     Raises:
         InputError: The model cannot be converted or calibrated.
     """
-    found: dict[str, Artifact | str] = {}
     exported = _exported(project, feedback) if set(names) - {"pytorch"} else None
-    for name in names:
+    form = _Forms(project, exported, table, threads, feedback)
+    return {name: form.of(name) for name in names}
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """The forms of a project's model, made when they are asked for."""
+
+    project: Project
+    exported: ExportReport | str | None
+    table: str
+    threads: int
+    feedback: Feedback
+
+    def of(self, name: BackendName) -> Artifact | str:
+        source, exported = self.project.source, self.exported
         if name == "pytorch" or exported is None:
-            source = project.source
-            found[name] = source if isinstance(source, MMPoseSource) else _nothing(project)
-        elif isinstance(exported, str):
+            return source if isinstance(source, MMPoseSource) else self._nothing()
+        if isinstance(exported, str):
             # The network that was given needs no conversion where a backend runs it as it is.
-            given = isinstance(project.source, OnnxFile) and name not in _CONVERTED
-            found[name] = project.source if given else exported
-        elif name in ("onnxruntime-int8", "openvino-int8"):
-            found[name] = "not built yet"
-        elif name == "ncnn-int8":
-            found[name] = ready_table(
-                project, table, exported=exported, threads=threads, feedback=feedback
-            ).int8
-        else:
-            found[name] = exported.ncnn if name == "ncnn" else exported.onnx or _nothing(project)
-    return found
+            given = isinstance(source, OnnxFile) and name not in _CONVERTED
+            return source if given else exported
+        if name == "ncnn-int8":
+            return self._calibrated.int8
+        if name == "ncnn":
+            return exported.ncnn
+        if exported.onnx is None:
+            return self._nothing()
+        if precision(name) == "int8":
+            network, table = self._network, self._calibrated.table
+            return write_qdq(self.project, name, exported.onnx, network, table, self.feedback)
+        return exported.onnx
+
+    @cached_property
+    def _calibrated(self) -> Calibrated:
+        assert isinstance(self.exported, ExportReport)
+        return ready_table(
+            self.project,
+            self.table,
+            exported=self.exported,
+            threads=self.threads,
+            feedback=self.feedback,
+        )
+
+    @cached_property
+    def _network(self) -> Network:
+        return read_network(self._calibrated.fp32)
+
+    def _nothing(self) -> str:
+        form = _FORMS[type(self.project.source)]
+        return f"the model is given as {form}, which this backend cannot run"
 
 
 def _exported(project: Project, feedback: Feedback) -> ExportReport | str:
@@ -61,10 +99,6 @@ def _exported(project: Project, feedback: Feedback) -> ExportReport | str:
         return export_model(project, feedback)
     except Unavailable as error:
         return str(error)
-
-
-def _nothing(project: Project) -> str:
-    return f"the model is given as {_FORMS[type(project.source)]}, which this backend cannot run"
 
 
 def artifact_files(artifact: Artifact) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ from typing import cast
 
 from quantkit.backends import BACKENDS, BackendName
 from quantkit.backends.artifact import Artifact
+from quantkit.backends.names import precision
 from quantkit.data.coco import PoseDataset
 from quantkit.errors import InputError, Unavailable
 from quantkit.evaluation.agreement import agreement, by_keypoint, mean_oks
@@ -72,7 +73,7 @@ def evaluate_backends(
     measured = [measure(job, *one, timed=True) for one in work]
     comparison = replace(
         _compare(job, measured, baseline, until),
-        table=table if "ncnn-int8" in names else None,
+        table=table if any(precision(name) == "int8" for name in names) else None,
     )
     folder = project.work_dir / "eval"
     write_evaluation(folder, comparison)
@@ -183,12 +184,11 @@ def _less(before: float | None, after: float | None) -> float | None:
 
 
 def _picture(job: Job, measured: Sequence[Measured], baseline: str | None) -> bytes:
-    """Draw the baseline's keypoints, and under them the ones of the int8 networks."""
-    drawn = {
-        one.row.backend: one.predictions
-        for one in measured
-        if one.predictions and (one.row.backend == baseline or one.row.precision == "int8")
-    }
+    """Draw the baseline's keypoints, and under them those of the first int8 network that ran."""
+    found = {one.row.backend: one.predictions for one in measured if one.predictions}
+    int8 = [one.row.backend for one in measured if one.row.precision == "int8"]
+    shown = dict.fromkeys((baseline, *[name for name in int8 if name in found][:1]))
+    drawn = {name: found[name] for name in shown if name is not None}
     count = len(job.part.persons)
     step = max(1, count // _DRAWN)
     return draw_predictions(job.part, drawn, persons=range(0, count, step)[:_DRAWN])

@@ -1,0 +1,47 @@
+"""The int8 network of a table for ONNX Runtime and OpenVINO, in the project's work folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from quantkit.backends.names import BackendName
+from quantkit.calibration.table import read_table
+from quantkit.model.network import Network
+from quantkit.model.source import OnnxFile
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+from quantkit.quantization.qdq import to_qdq
+from quantkit.quantization.qdq_onnxruntime import suit_onnxruntime
+from quantkit.storage import write_result
+
+
+def write_qdq(
+    project: Project,
+    name: BackendName,
+    fp32: OnnxFile,
+    network: Network,
+    table: Path,
+    feedback: Feedback,
+) -> OnnxFile:
+    """Write the int8 network of a table in ONNX form; an equal file that is there stays.
+
+    Args:
+        project: The project.
+        name: The backend that it is for.
+        fp32: The fp32 network in ONNX form.
+        network: The ncnn network that was made from it.
+        table: The calibration table.
+        feedback: Told which layers of the table stay fp32.
+
+    Raises:
+        InputError: The table does not fit the network, or the file cannot be written.
+    """
+    written = to_qdq(fp32.path, network, read_table(table))
+    for layer, reason in written.left_out.items():
+        feedback.note(f"{name}: layer '{layer}' stays fp32: {reason}")
+    suffix = "int8"
+    if name == "onnxruntime-int8":
+        suit_onnxruntime(written.model)
+        suffix = "int8-onnxruntime"
+    path = project.work_dir / f"{table.stem}-{suffix}.onnx"
+    write_result(path, written.model.SerializeToString(deterministic=True), overwrite=True)
+    return replace(fp32, path=path)
