@@ -38,13 +38,16 @@ def to_fp16(path: Path) -> bytes:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     try:
-        model = _without_weights_as_inputs(onnx.load(path))
+        model = onnx.load(path)
+        _drop_weights_from_inputs(model)
+        _store_constants(model.graph)
         with warnings.catch_warnings():
             # It warns of each weight below fp16's smallest number, which becomes that number.
             warnings.simplefilter("ignore")
             converted = convert_float_to_float16(
                 model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *_SUMS]
             )
+        _drop_repeated(converted.graph)
         content: bytes = converted.SerializeToString()
     except Exception as error:  # protobuf's and onnx's have no common type
         reason = " ".join(str(error).split())[:300]
@@ -53,11 +56,31 @@ def to_fp16(path: Path) -> bytes:
     return content
 
 
-def _without_weights_as_inputs(model: Any) -> Any:
-    """Drop weights from the inputs, where old files list them: inputs stay fp32, weights do not."""
+def _drop_weights_from_inputs(model: Any) -> None:
+    # Old files list them there, too, and the converter keeps all inputs in fp32.
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [one for one in model.graph.input if one.name not in weights]
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     model.ir_version = max(model.ir_version, 4)
-    return model
+
+
+def _store_constants(graph: Any) -> None:
+    # The converter rounds a Constant even where a Resize reads its scales; a weight it does not.
+    kept = []
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensor = node.attribute[0].t
+            tensor.name = node.output[0]
+            graph.initializer.append(tensor)
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _drop_repeated(graph: Any) -> None:
+    # Up to 1.26 it adds the same cast once for each reader.
+    kept = {node.output[0]: node for node in reversed(graph.node)}
+    del graph.node[:]
+    graph.node.extend(reversed(kept.values()))

@@ -74,13 +74,40 @@ def test_squares_that_fp16_cannot_hold_do_not_overflow(kind: str, tmp_path: Path
     np.testing.assert_allclose(got, x if kind == "Pow" else 2 * x[:, :1], rtol=1e-3)
 
 
-def test_the_scales_of_a_resize_stay_as_they_are(tmp_path: Path) -> None:
-    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
-    nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="nearest")]
-    path = save(nodes, [scales], tmp_path / "net.onnx")
+@pytest.mark.parametrize("stored", ["initializer", "node"])
+def test_scales_that_two_resizes_share_stay_exact(stored: str, tmp_path: Path) -> None:
+    # In fp16, 100.124 is 100.125, and the result 801 wide.
+    scales = numpy_helper.from_array(np.array([1, 1, 1.25, 100.124], np.float32), "scales")
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Resize", ["x", "", "scales"], ["a"], mode="nearest"),
+        helper.make_node("Resize", ["r", "", "scales"], ["b"], mode="nearest"),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    if stored == "node":
+        nodes.insert(0, helper.make_node("Constant", [], ["scales"], value=scales))
+    path = save(nodes, [scales] if stored == "initializer" else [], tmp_path / "net.onnx")
     x = np.arange(256, dtype=np.float32).reshape(1, 4, 8, 8)
     (got,) = run(to_fp16(path), {"x": x})
-    np.testing.assert_array_equal(got, x.repeat(2, 2).repeat(2, 3))
+    (expected,) = run(path.read_bytes(), {"x": x})
+    assert got.shape == expected.shape == (1, 4, 10, 800)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_tensor_that_two_fp32_operators_read_is_cast_once(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Softmax", ["r"], ["a"], axis=1),
+        helper.make_node("Softmax", ["r"], ["b"], axis=2),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    path = save(nodes, [], tmp_path / "net.onnx")
+    x = np.linspace(-3, 3, 256, dtype=np.float32).reshape(1, 4, 8, 8)
+    (got,) = run(to_fp16(path), {"x": x})
+    np.testing.assert_allclose(got, run(path.read_bytes(), {"x": x})[0], rtol=0, atol=1e-3)
+    graph = onnx.load_from_string(to_fp16(path)).graph
+    outputs = [name for node in graph.node for name in node.output]
+    assert len(outputs) == len(set(outputs))
 
 
 def test_weights_in_a_file_of_their_own_are_taken_in(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import gc
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,8 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 from quantkit.backends.names import Precision
 from quantkit.backends.tensorrt_engine import Builder
 from quantkit.errors import InputError
+from quantkit.model.eligibility import int8_layers
 from quantkit.model.source import OnnxFile
+from quantkit.quantization.qdq import to_qdq
+from tests.nets import INPUT
 from tests.onnx_nets import small_onnx
+from tests.quantization.agreement import simple_table
+from tests.quantization.onnx_pairs import Pair, PairBuilder, conv_pair, crops
 
 TARGET = "SM89"
 
@@ -33,45 +37,13 @@ def small(tmp_path: Path) -> OnnxFile:
     return small_onnx(tmp_path / "small.onnx", outputs=2)
 
 
-def with_scales(file: OnnxFile, path: Path) -> OnnxFile:
-    """Quantize by hand: int8 weights per channel, one scale an activation, biases in fp32."""
-    model = onnx.load(file.path)
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    nodes: list[onnx.NodeProto] = []
-
-    def constant(name: str, value: Any) -> str:
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    for node in list(model.graph.node):
-        if node.op_type == "Conv":
-            source, weight = node.input[0], weights[node.input[1]]
-            step = np.abs(weight).max(axis=(1, 2, 3)) / np.float32(127)
-            int8 = np.round(weight / step[:, None, None, None]).astype(np.int8)
-            ends = [
-                constant(f"{node.name}.step", np.float32(0.05)),
-                constant(f"{node.name}.zero", np.int8(0)),
-            ]
-            kernel = [
-                constant(f"{node.name}.int8", int8),
-                constant(f"{node.name}.steps", step.astype(np.float32)),
-                constant(f"{node.name}.zeros", np.zeros(len(step), np.int8)),
-            ]
-            names = [f"{node.name}.{part}" for part in ("q", "in", "kernel")]
-            nodes += [
-                helper.make_node("QuantizeLinear", [source, *ends], [names[0]]),
-                helper.make_node("DequantizeLinear", [names[0], *ends], [names[1]]),
-                helper.make_node("DequantizeLinear", kernel, [names[2]], axis=0),
-            ]
-            node.input[0], node.input[1] = names[1:]
-        nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    model.opset_import[0].version = 13
-    model.ir_version = 7
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-    return OnnxFile(path, file.input, file.outputs)
+def int8(pair: Pair, path: Path) -> OnnxFile:
+    """Write the int8 network of a pair, with the scales of one crop."""
+    names = [layer.name for layer in int8_layers(pair.ncnn)]
+    network = to_qdq(pair.onnx.path, pair.ncnn, simple_table(pair.ncnn, crops(1)[0], names))
+    assert set(network.layers) == set(names)
+    onnx.save(network.model, path)
+    return OnnxFile(path, pair.onnx.input, pair.onnx.outputs)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -79,10 +51,24 @@ def test_an_engine_is_built(trt: ModuleType, small: OnnxFile, precision: Precisi
     assert len(Builder(trt).plan(small, precision, TARGET)) > small.path.stat().st_size
 
 
-def test_an_engine_is_built_of_int8_weights_and_fp32_biases(
-    trt: ModuleType, small: OnnxFile, tmp_path: Path
+@pytest.mark.parametrize("opset", [11, 17])
+def test_an_engine_is_built_of_int8_convolutions(
+    trt: ModuleType, tmp_path: Path, opset: int
 ) -> None:
-    assert Builder(trt).plan(with_scales(small, tmp_path / "int8.onnx"), "int8", TARGET)
+    pair = conv_pair(tmp_path / "net.onnx", opset=opset)
+    assert Builder(trt).plan(int8(pair, tmp_path / "int8.onnx"), "int8", TARGET)
+
+
+@pytest.mark.parametrize("form", ["gemm", "gemm_transposed", "matmul"])
+def test_an_engine_is_built_of_int8_inner_products(
+    trt: ModuleType, tmp_path: Path, form: str
+) -> None:
+    net = PairBuilder(opset=13)
+    net.conv("stem", INPUT, (3, 6))
+    net.pool("pooled", "stem")
+    net.linear("wide", "pooled", (6, 9), form)
+    pair = net.build(tmp_path / "net.onnx", "wide", rank=2)
+    assert Builder(trt).plan(int8(pair, tmp_path / "int8.onnx"), "int8", TARGET)
 
 
 def test_a_batch_of_any_size_becomes_one_image(trt: ModuleType, small: OnnxFile) -> None:
@@ -145,17 +131,17 @@ def test_the_parser_says_what_it_cannot_read(trt: ModuleType, small: OnnxFile) -
         Builder(trt).plan(small, "fp32", TARGET)
 
 
-def test_an_int32_bias_is_refused_with_the_reason(
-    trt: ModuleType, small: OnnxFile, tmp_path: Path
-) -> None:
-    file = with_scales(small, tmp_path / "int8.onnx")
+def test_an_int32_bias_is_refused_with_the_reason(trt: ModuleType, tmp_path: Path) -> None:
+    file = int8(conv_pair(tmp_path / "net.onnx"), tmp_path / "int8.onnx")
     model = onnx.load(file.path)
-    bias = numpy_helper.from_array(np.zeros(16, np.int32), "bias32")
+    stem = next(node for node in model.graph.node if node.op_type == "Conv")
     step = numpy_helper.from_array(np.float32(1), "bias.step")
-    model.graph.initializer.extend([bias, step])
-    node = helper.make_node("DequantizeLinear", ["bias32", "bias.step"], ["bias"])
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(np.zeros(16, np.int32), "bias.int32"), step]
+    )
+    node = helper.make_node("DequantizeLinear", ["bias.int32", "bias.step"], ["bias"])
     model.graph.node.insert(0, node)
-    next(one for one in model.graph.node if one.name == "stem").input[2] = "bias"
+    stem.input[2] = "bias"
     onnx.save(model, file.path)
     with pytest.raises(InputError, match=r"int8\.onnx: TensorRT cannot \w.*: \w"):
         Builder(trt).plan(file, "int8", TARGET)
