@@ -2,15 +2,17 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self
 
 from quantkit.backends.artifact import Artifact, artifact_to_json
 from quantkit.backends.feeder import Feeder
 from quantkit.backends.names import BackendName
-from quantkit.backends.runner import Runner, Tensor, check_input, check_outputs
+from quantkit.backends.runner import Input, Runner, Tensor, check_input, check_outputs
 from quantkit.backends.wire import Message
 from quantkit.backends.worker_process import WORKER, WorkerProcess
+from quantkit.data.normalise import Normalisation
 from quantkit.errors import BackendDied, InputError, QuantkitError, Unavailable
 
 PATIENCE_S: Final = 300.0
@@ -30,6 +32,7 @@ class ProcessRunner:
         artifact: The network in the form that the backend runs.
         threads: Threads that the worker uses.
         timeout: Seconds after which loading or one run counts as a hang.
+        normalisation: Lets inputs be grey levels: a quarter of the bytes on the way to the worker.
         command: How to start the worker.
 
     Raises:
@@ -45,15 +48,23 @@ class ProcessRunner:
         *,
         threads: int = 2,
         timeout: float = PATIENCE_S,
+        normalisation: Normalisation | None = None,
         command: Sequence[str] = WORKER,
     ) -> None:
         self.name: str = name
+        self.normalisation = normalisation
         self._who = f"backend '{name}'"
         self._worker = WorkerProcess(self._who, command, timeout)
         self._numbers = itertools.count(1)
-        request = {"do": "open", "backend": name, "artifact": artifact_to_json(artifact)}
+        request = {
+            "do": "open",
+            "backend": name,
+            "artifact": artifact_to_json(artifact),
+            "threads": threads,
+            "normalise": None if normalisation is None else asdict(normalisation),
+        }
         try:
-            self._worker.send(request | {"threads": threads}, [])
+            self._worker.send(request, [])
             facts = _checked(self._worker.receive()[0])
         except BaseException:
             self._worker.close()
@@ -79,7 +90,7 @@ class ProcessRunner:
         """End the worker and wait until it is gone."""
         self._worker.close()
 
-    def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
+    def run(self, tensor: Input) -> tuple[Tensor, ...]:
         """Run one input.
 
         Args:
@@ -95,7 +106,7 @@ class ProcessRunner:
         """
         return self._outputs(self._ask(tensor))
 
-    def seconds(self, tensor: Tensor) -> float:
+    def seconds(self, tensor: Input) -> float:
         """Run one input and return the seconds that the network itself took, without the pipe.
 
         Raises:
@@ -104,7 +115,7 @@ class ProcessRunner:
         """
         return float(self._ask(tensor)[0]["seconds"])
 
-    def stream(self, tensors: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    def stream(self, tensors: Iterable[Input]) -> Iterator[tuple[Tensor, ...]]:
         """Run many inputs; a second thread takes them from `tensors` while earlier ones run.
 
         Args:
@@ -135,16 +146,16 @@ class ProcessRunner:
         finally:
             feeder.stop()
 
-    def _fitting(self, tensor: Tensor) -> Tensor:
+    def _fitting(self, tensor: Input) -> Input:
         check_input(self._who, tensor, self.input_shape)
         return tensor
 
-    def _ask(self, tensor: Tensor) -> Message:
+    def _ask(self, tensor: Input) -> Message:
         number = next(self._numbers)
         self._send(number, self._fitting(tensor))
         return self._answer(number)
 
-    def _send(self, number: int, tensor: Tensor) -> None:
+    def _send(self, number: int, tensor: Input) -> None:
         self._worker.send({"do": "run", "id": number}, [tensor])
 
     def _answer(self, number: int) -> Message:
@@ -161,7 +172,12 @@ class ProcessRunner:
 
 
 def open_runner(
-    name: BackendName, artifact: Artifact, *, threads: int = 2, timeout: float = PATIENCE_S
+    name: BackendName,
+    artifact: Artifact,
+    *,
+    threads: int = 2,
+    timeout: float = PATIENCE_S,
+    normalisation: Normalisation | None = None,
 ) -> Runner:
     """Load a network on a backend, in a child process; use it as a context manager.
 
@@ -171,13 +187,17 @@ def open_runner(
             an `OnnxFile` for the others.
         threads: Threads that the backend uses.
         timeout: Seconds after which loading or one run counts as a hang.
+        normalisation: How the worker normalises inputs that are grey levels (uint8); without it
+            inputs have to be normalised.
 
     Raises:
         InputError: The network cannot be loaded.
         Unavailable: The backend cannot run here.
         BackendDied: The worker died or hung while it loaded the network.
     """
-    return ProcessRunner(name, artifact, threads=threads, timeout=timeout)
+    return ProcessRunner(
+        name, artifact, threads=threads, timeout=timeout, normalisation=normalisation
+    )
 
 
 def availability(name: BackendName, *, timeout: float = PATIENCE_S) -> str | None:

@@ -8,10 +8,14 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.data.normalise import Normalisation
 from quantkit.errors import InputError, NotFinite
 
 Tensor = NDArray[np.float32]
 """One network input (channels, height, width) or one output, both without the batch axis."""
+
+Input = Tensor | NDArray[np.uint8]
+"""One network input, normalised or, where the runner was told how to normalise, in grey levels."""
 
 Shape = tuple[int | None, ...]
 """A tensor's shape; None where the network takes any size."""
@@ -43,6 +47,8 @@ class Runner(Protocol):
     outputs: tuple[str, ...]
     run_threads: int
     description: str
+    normalisation: Normalisation | None
+    """How grey levels are normalised; None where inputs have to be normalised already."""
 
     def __enter__(self) -> Self:
         """Return the runner itself."""
@@ -55,17 +61,17 @@ class Runner(Protocol):
     ) -> None:
         """Free the network, whatever happened."""
 
-    def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
+    def run(self, tensor: Input) -> tuple[Tensor, ...]:
         """Run one input of shape (channels, height, width)."""
 
-    def stream(self, tensors: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    def stream(self, tensors: Iterable[Input]) -> Iterator[tuple[Tensor, ...]]:
         """Run many inputs; results come in order while later inputs are already under way."""
 
-    def seconds(self, tensor: Tensor) -> float:
+    def seconds(self, tensor: Input) -> float:
         """Run one input and return how long the network itself took."""
 
 
-def check_input(who: str, tensor: Tensor, expected: Shape) -> None:
+def check_input(who: str, tensor: Input, expected: Shape) -> None:
     """Refuse a tensor that does not fit the network: not every backend would notice.
 
     Args:
@@ -86,7 +92,7 @@ def check_input(who: str, tensor: Tensor, expected: Shape) -> None:
         wanted = ", ".join("any" if size is None else str(size) for size in expected)
         message = f"{who} takes an input of shape ({wanted}), got {tensor.shape}"
         raise InputError(message)
-    if not np.isfinite(tensor).all():
+    if tensor.dtype != np.uint8 and not np.isfinite(tensor).all():
         message = f"{who} was given an input with NaN or infinite values"
         raise InputError(message)
 
@@ -126,7 +132,7 @@ class Latency:
     threads: int
 
 
-def latency(runner: Runner, tensor: Tensor, repeats: int = 20, *, warmup: int = 3) -> Latency:
+def latency(runner: Runner, tensor: Input, repeats: int = 20, *, warmup: int = 3) -> Latency:
     """Time single runs of a network, one after the other, where the network runs.
 
     Args:

@@ -1,7 +1,7 @@
-"""How a worker and its parent talk: a JSON header, then float32 arrays, each length known before.
+"""How a worker and its parent talk: a JSON header, then arrays, each length known before.
 
-A message is a 4-byte little-endian header length, the header (a JSON object whose "shapes" tells
-the arrays' shapes) and the arrays' values, little-endian, in C order.
+A message is a 4-byte little-endian header length, the header (a JSON object whose "arrays" gives
+the type and the shape of each array) and the arrays' values, little-endian, in C order.
 """
 
 import json
@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 
 _LENGTH: Final = struct.Struct("<I")
 _LONGEST_HEADER: Final = 1 << 20
-_LONGEST_ARRAY: Final = 1 << 32
+_LARGEST_ARRAY: Final = 1 << 28
+_TYPES: Final = ("<f4", "|u1")
 
-Message = tuple[dict[str, Any], list[NDArray[np.float32]]]
-Read = Callable[[int], bytearray]
-"""Returns exactly so many bytes or raises EOFError."""
+Values = NDArray[np.float32] | NDArray[np.uint8]
+"""What can be sent: network inputs and outputs, and grey levels."""
+
+Message = tuple[dict[str, Any], list[NDArray[Any]]]
+Fill = Callable[[memoryview], object]
+"""Fills the whole buffer with what comes next, or raises EOFError."""
 
 Write = Callable[[bytes | memoryview], object]
 """Writes all the bytes or raises an OSError."""
@@ -29,26 +33,27 @@ class MessageError(Exception):
     """The other side sent something that is no message."""
 
 
-def send(write: Write, header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> None:
+def send(write: Write, header: dict[str, Any], arrays: Sequence[Values]) -> None:
     """Write one message.
 
     Args:
         write: Writes all the bytes that it is given.
-        header: A JSON object; its "shapes" is filled in here.
-        arrays: float32 arrays of any shape.
+        header: A JSON object; its "arrays" is filled in here.
+        arrays: float32 or uint8 arrays of any shape.
     """
-    values = [np.asarray(array, dtype="<f4", order="C") for array in arrays]
-    text = json.dumps(header | {"shapes": [list(array.shape) for array in values]}).encode()
+    values = [np.asarray(array, dtype=_type(array), order="C") for array in arrays]
+    kinds = [[array.dtype.str, list(array.shape)] for array in values]
+    text = json.dumps(header | {"arrays": kinds}).encode()
     write(_LENGTH.pack(len(text)) + text)
     for array in values:
         write(array.reshape(-1).view(np.uint8).data if array.size else b"")
 
 
-def receive(read: Read) -> Message:
+def receive(fill: Fill) -> Message:
     """Read one message.
 
     Args:
-        read: Returns exactly as many bytes as it is asked for.
+        fill: Fills a buffer with what comes next.
 
     Raises:
         EOFError: The other side is gone.
@@ -59,16 +64,24 @@ def receive(read: Read) -> Message:
         >>> pipe = io.BytesIO()
         >>> send(pipe.write, {"id": 7}, [np.ones((2, 3), np.float32)])
         >>> _ = pipe.seek(0)
-        >>> header, arrays = receive(lambda size: bytearray(pipe.read(size)))
+        >>> header, arrays = receive(pipe.readinto)
         >>> header["id"], arrays[0].shape
         (7, (2, 3))
     """
-    (length,) = _LENGTH.unpack(read(_LENGTH.size))
+    prefix = bytearray(_LENGTH.size)
+    fill(memoryview(prefix))
+    (length,) = _LENGTH.unpack(prefix)
     if length > _LONGEST_HEADER:
         message = f"a header of {length} bytes"
         raise MessageError(message)
-    header = _header(bytes(read(length)))
-    return header, [_array(read, shape) for shape in header.pop("shapes")]
+    text = bytearray(length)
+    fill(memoryview(text))
+    header = _header(bytes(text))
+    return header, [_array(fill, kind) for kind in header.pop("arrays")]
+
+
+def _type(array: Values) -> str:
+    return "|u1" if array.dtype == np.uint8 else "<f4"
 
 
 def _header(text: bytes) -> dict[str, Any]:
@@ -77,16 +90,23 @@ def _header(text: bytes) -> dict[str, Any]:
     except ValueError as error:
         message = "a header that is not JSON"
         raise MessageError(message) from error
-    if not isinstance(header, dict) or not isinstance(header.get("shapes"), list):
-        message = "a header without shapes"
+    if not isinstance(header, dict) or not isinstance(header.get("arrays"), list):
+        message = "a header without arrays"
         raise MessageError(message)
     return header
 
 
-def _array(read: Read, shape: object) -> NDArray[np.float32]:
-    whole = isinstance(shape, list) and all(isinstance(n, int) and n >= 0 for n in shape)
-    if not whole or math.prod(shape) > _LONGEST_ARRAY:  # type: ignore[call-overload]
-        message = f"an array of shape {shape}"
-        raise MessageError(message)
-    size = math.prod(shape)  # type: ignore[call-overload]
-    return np.frombuffer(read(4 * size), dtype="<f4").reshape(shape)  # type: ignore[call-overload,no-any-return]
+def _array(fill: Fill, kind: object) -> NDArray[Any]:
+    match kind:
+        case [str(name), list(shape)] if name in _TYPES and all(map(_is_size, shape)):
+            if math.prod(shape) <= _LARGEST_ARRAY:
+                array = np.empty(shape, name)
+                if array.size:
+                    fill(array.reshape(-1).view(np.uint8).data)
+                return array
+    message = f"an array of kind {kind}"
+    raise MessageError(message)
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST_ARRAY

@@ -4,8 +4,9 @@ It reads requests from its standard input and answers them, in order, on its sta
 `quantkit.backends.wire`). It needs numpy and the backend's package, nothing else of quantkit's
 dependencies. It ends when its input ends, so that no parent's death leaves it behind.
 
-Requests: {"do": "probe", "backend"}, {"do": "open", "backend", "artifact", "threads"} first;
-then {"do": "run", "id"} with one array. Answers: {"ok": true, ...} or {"error": [class, message]}.
+Requests: {"do": "probe", "backend"}, {"do": "open", "backend", "artifact", "threads", "normalise"}
+first; then {"do": "run", "id"} with one array: the network's input, or grey levels where
+"normalise" is {"mean", "std"}. Answers: {"ok": true, ...} or {"error": [class, message]}.
 """
 
 import os
@@ -15,13 +16,25 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from quantkit.backends.artifact import artifact_from_json
 from quantkit.backends.runner import Session, Tensor
 from quantkit.backends.sessions import load_session, probe
 from quantkit.backends.wire import Message, MessageError, receive, send
-from quantkit.errors import QuantkitError
+from quantkit.data.normalise import Normalisation
+from quantkit.errors import InputError, QuantkitError
+
+
+@dataclass(frozen=True)
+class _Network:
+    session: Session
+    backend: str
+    normalisation: Normalisation | None
 
 
 def main() -> None:
@@ -36,7 +49,8 @@ def main() -> None:
         _send(sink, _failure(error, header["backend"]), [])
         return
     if session is not None:
-        _serve(session, header["backend"], requests, sink)
+        network = _Network(session, header["backend"], _normalisation(header["normalise"]))
+        _serve(network, requests, sink)
 
 
 def _take_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -51,19 +65,16 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _read(source: BinaryIO, requests: "queue.SimpleQueue[Message]") -> None:
-    def exactly(size: int) -> bytearray:
-        data = bytearray(size)
-        view = memoryview(data)
+    def fill(view: memoryview) -> None:
         while view:
             count = source.readinto(view)  # type: ignore[attr-defined]
             if not count:
                 os._exit(0)
             view = view[count:]
-        return data
 
     try:
         while True:
-            requests.put(receive(exactly))
+            requests.put(receive(fill))
     except MessageError:
         os._exit(2)
 
@@ -86,25 +97,37 @@ def _first(header: dict[str, Any], sink: BinaryIO) -> Session | None:
     return session
 
 
-def _serve(
-    session: Session, backend: str, requests: "queue.SimpleQueue[Message]", sink: BinaryIO
-) -> None:
+def _normalisation(value: dict[str, Any] | None) -> Normalisation | None:
+    return None if value is None else Normalisation(tuple(value["mean"]), tuple(value["std"]))
+
+
+def _serve(network: _Network, requests: "queue.SimpleQueue[Message]", sink: BinaryIO) -> None:
     answers: queue.SimpleQueue[Future[Message]] = queue.SimpleQueue()
     threading.Thread(target=_write, args=(answers, sink), daemon=True).start()
-    with ThreadPoolExecutor(session.concurrency) as pool:
+    with ThreadPoolExecutor(network.session.concurrency) as pool:
         while True:
-            answers.put(pool.submit(_run, session, backend, requests.get()))
+            answers.put(pool.submit(_run, network, requests.get()))
 
 
-def _run(session: Session, backend: str, request: Message) -> Message:
-    header, (tensor,) = request
+def _run(network: _Network, request: Message) -> Message:
+    header, (array,) = request
     try:
+        tensor = _input(network, array)
         start = time.perf_counter()
-        outputs = session.run(tensor)
+        outputs = network.session.run(tensor)
         seconds = time.perf_counter() - start
     except Exception as error:
-        return _failure(error, backend) | {"id": header["id"]}, []
+        return _failure(error, network.backend) | {"id": header["id"]}, []
     return {"ok": True, "id": header["id"], "seconds": seconds}, list(outputs)
+
+
+def _input(network: _Network, array: NDArray[Any]) -> Tensor:
+    if array.dtype == np.float32:
+        return array
+    if network.normalisation is None:
+        message = f"backend '{network.backend}' takes float32, got {array.dtype}"
+        raise InputError(message)
+    return network.normalisation(array)
 
 
 def _write(answers: "queue.SimpleQueue[Future[Message]]", sink: BinaryIO) -> None:

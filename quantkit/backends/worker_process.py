@@ -1,6 +1,7 @@
 """The parent's side of a worker: its process, its pipes, and what it died of."""
 
 import contextlib
+import fcntl
 import os
 import select
 import subprocess
@@ -10,15 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from quantkit.backends.wire import Message, MessageError, receive, send
+from quantkit.backends.wire import Message, MessageError, Values, receive, send
 from quantkit.errors import BackendDied
 from quantkit.model.export.native import cause_of_death, last_words, python_environment
 
 WORKER: Final = (sys.executable, "-P", "-m", "quantkit.backends.worker")
 _GRACE_S: Final = 5.0
+_PIPE_BYTES: Final = 1 << 20
 
 
 class WorkerProcess:
@@ -47,13 +46,15 @@ class WorkerProcess:
         # A child that hangs leaves the pipe full: no write may wait for it without an end.
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
+        for pipe in (self._process.stdin, self._process.stdout):
+            _enlarge(pipe)
 
     @property
     def pid(self) -> int:
         """The child's process id."""
         return self._process.pid
 
-    def send(self, header: dict[str, Any], arrays: Sequence[NDArray[np.float32]]) -> None:
+    def send(self, header: dict[str, Any], arrays: Sequence[Values]) -> None:
         """Send one message; that the child is dead or hung shows when its answer is awaited."""
         deadline = time.monotonic() + self._timeout
         try:
@@ -72,7 +73,7 @@ class WorkerProcess:
         """
         deadline = time.monotonic() + self._timeout
         try:
-            return receive(lambda size: self._read(size, deadline))
+            return receive(lambda buffer: self._read(buffer, deadline))
         except EOFError:
             reason = self._fate or self._cause_of_death()
         except TimeoutError:
@@ -100,13 +101,11 @@ class WorkerProcess:
             self.kill()
         self._stderr.close()
 
-    def _read(self, size: int, deadline: float) -> bytearray:
+    def _read(self, view: memoryview, deadline: float) -> None:
         assert self._process.stdout is not None
         handle = self._process.stdout.fileno()
         poll = select.poll()
         poll.register(handle, select.POLLIN)
-        data = bytearray(size)
-        view = memoryview(data)
         while view:
             if not poll.poll(max(0.0, 1e3 * (deadline - time.monotonic()))):
                 raise TimeoutError
@@ -114,7 +113,6 @@ class WorkerProcess:
             if not count:
                 raise EOFError
             view = view[count:]
-        return data
 
     def _write(self, data: bytes | memoryview, deadline: float) -> None:
         assert self._process.stdin is not None
@@ -133,3 +131,12 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             return "it closed its output"
         return cause_of_death(code)
+
+
+def _enlarge(pipe: IO[bytes] | None) -> None:
+    """Let a whole message fit into a pipe, where the system can: each refill is a switch."""
+    assert pipe is not None
+    resize = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if resize is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), resize, _PIPE_BYTES)

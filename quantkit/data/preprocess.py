@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from quantkit.data.affine import center_and_scale, udp_warp_matrix, warp_matrix
 from quantkit.data.coco import Person
 from quantkit.data.images import read_image
+from quantkit.data.normalise import Normalisation
 from quantkit.data.read_ahead import read_ahead
 from quantkit.data.warp import warp_exact
 from quantkit.errors import InputError
@@ -24,6 +25,7 @@ from quantkit.progress import Progress, silent
 Color = Literal["rgb", "bgr"]
 Warp = Literal["exact", "opencv"]
 Array = NDArray[np.float32]
+Planes = NDArray[np.uint8]
 
 # Crops that wait at once: enough to bridge one slow image, little enough to stay flat in memory.
 _AHEAD = 8
@@ -53,20 +55,32 @@ class InputSpec:
     udp: bool = False
     warp: Warp = "exact"
 
+    @property
+    def normalisation(self) -> Normalisation:
+        """From grey levels to what the network takes."""
+        return Normalisation(self.mean, self.std)
+
 
 @dataclass(frozen=True)
 class Crop:
     """A person as the network sees it, and the way back to the image.
 
     Attributes:
-        tensor: Normalised pixels, float32, contiguous, shape (3, height, width).
+        pixels: Grey levels in the network's channel order, uint8, shape (3, height, width).
+        normalisation: From them to the network's input.
         center: x, y of the crop's centre in image pixels, shape (2,), float32.
         scale: Width and height of the crop in image pixels, shape (2,), float32.
     """
 
-    tensor: Array
+    pixels: Planes
+    normalisation: Normalisation
     center: Array
     scale: Array
+
+    @property
+    def tensor(self) -> Array:
+        """Normalised pixels, contiguous, shape (3, height, width); made anew at each call."""
+        return self.normalisation(self.pixels)
 
 
 def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Crop:
@@ -82,14 +96,22 @@ def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Cr
     """
     center, scale = center_and_scale(person.box, spec.size, spec.padding)
     matrix = (udp_warp_matrix if spec.udp else warp_matrix)(center, scale, spec.size)
+    planes = _warped(image, matrix, spec, person)
+    ordered = planes[::-1] if spec.color == "rgb" else planes
+    return Crop(np.ascontiguousarray(ordered), spec.normalisation, center, scale)
+
+
+def _warped(
+    image: Planes, matrix: NDArray[np.floating[Any]], spec: InputSpec, person: Person
+) -> Planes:
     if spec.warp == "exact":
-        return Crop(_normalised(warp_exact(image, matrix, spec.size), spec), center, scale)
+        return warp_exact(image, matrix, spec.size)
     try:
         warped = cv2.warpAffine(image, matrix, spec.size, flags=cv2.INTER_LINEAR)
     except cv2.error as error:
         message = f"cannot be warped ({error.err})"
         raise InputError(message, path=person.image) from error
-    return Crop(_normalised(np.asarray(warped).transpose(2, 0, 1), spec), center, scale)
+    return np.asarray(warped, np.uint8).transpose(2, 0, 1)
 
 
 def crops(
@@ -118,11 +140,3 @@ def _sequential(persons: Sequence[Person], spec: InputSpec) -> Iterator[Crop]:
         image = read_image(path)
         for person in group:
             yield crop_person(image, person, spec)
-
-
-def _normalised(planes: NDArray[Any], spec: InputSpec) -> Array:
-    ordered = planes[::-1] if spec.color == "rgb" else planes
-    normalised = np.empty(planes.shape, np.float32)
-    np.subtract(ordered, np.array(spec.mean, np.float32)[:, None, None], out=normalised)
-    normalised /= np.array(spec.std, np.float32)[:, None, None]
-    return normalised

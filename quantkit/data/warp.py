@@ -18,7 +18,7 @@ Pixels = NDArray[np.uint8]
 Taps = tuple[NDArray[np.int64], Array]
 
 
-def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int, int]) -> Array:
+def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int, int]) -> Pixels:
     """Scale and shift an image; what lies outside is black.
 
     Args:
@@ -27,26 +27,26 @@ def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int
         size: Width and height of the crop.
 
     Returns:
-        Whole grey levels of 0 to 255, one plane a channel, shape (3, size[1], size[0]).
+        One plane a channel, shape (3, size[1], size[0]).
 
     Example:
         >>> grey = np.arange(0, 60, 10, dtype=np.uint8).reshape(2, 3)
         >>> image = np.stack([grey] * 3, axis=2)
         >>> warp_exact(image, np.array([[2.0, 0, 0], [0, 1, 0]]), (5, 2))[0]
-        array([[ 0.,  5., 10., 15., 20.],
-               [30., 35., 40., 45., 50.]], dtype=float32)
+        array([[ 0,  5, 10, 15, 20],
+               [30, 35, 40, 45, 50]], dtype=uint8)
     """
     columns, across = _taps(matrix[0, 0], matrix[0, 2], size[0], image.shape[1])
     rows, down = _taps(matrix[1, 1], matrix[1, 2], size[1], image.shape[0])
     left, right = int(columns.min()), int(columns.max()) + 1
     used, places = np.unique(rows, return_inverse=True)
     places = places.reshape(rows.shape)
-    crop = np.empty((3, size[1], size[0]), np.float32)
+    crop = np.empty((3, size[1], size[0]), np.uint8)
     # A column of the turned image lies in one piece: picking columns is copying, not gathering.
     turned = cv2.split(cv2.transpose(image[used, left:right]))
     for plane, channel in zip(crop, turned, strict=True):
         narrow = _blend(np.asarray(channel), columns - left, across)
-        np.rint(_blend(cv2.transpose(narrow), places, down), out=plane)
+        plane[:] = np.rint(_blend(np.asarray(cv2.transpose(narrow)), places, down))
     return crop
 
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from quantkit.backends.runner import Runner
+from quantkit.backends.runner import Input, Runner
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.preprocess import Crop, InputSpec, crops
 from quantkit.errors import InputError, NotFinite
@@ -76,7 +75,8 @@ def predict(
 def _predictions(
     runner: Runner, persons: Sequence[Person], spec: InputSpec, head: HeadSpec
 ) -> Iterator[PersonPrediction]:
-    feed = _Feed(persons, spec, flip=head.flip_test)
+    pixels = runner.normalisation == spec.normalisation
+    feed = _Feed(persons, spec, flip=head.flip_test, pixels=pixels)
     for person, outputs, flipped in _answers(runner, feed, persons):
         crop = feed.sent.popleft()
         try:
@@ -109,20 +109,23 @@ def score(
 class _Feed:
     """The crops of persons, whose way back to the image is remembered once they are taken."""
 
-    def __init__(self, persons: Sequence[Person], spec: InputSpec, *, flip: bool) -> None:
+    def __init__(
+        self, persons: Sequence[Person], spec: InputSpec, *, flip: bool, pixels: bool
+    ) -> None:
         self.flip = flip
+        self._pixels = pixels
         self._crops = crops(persons, spec)
         self.sent: deque[Crop] = deque()
         self.failure: BaseException | None = None
 
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+    def __iter__(self) -> Iterator[Input]:
         try:
             for crop in self._crops:
                 self.sent.append(crop)
-                tensor = crop.tensor
-                yield tensor
+                shown = crop.pixels if self._pixels else crop.tensor
+                yield shown
                 if self.flip:
-                    yield mirrored(tensor)
+                    yield mirrored(shown)
         except InputError as error:
             self.failure = error
             raise

@@ -10,13 +10,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.backends.runner import Input
+
 Array = NDArray[np.float32]
 
 COCO_FLIP_INDICES: Final = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 """Of each of COCO's keypoints, the one on the other side of the body."""
 
 
-def mirrored(crop: Array) -> Array:
+def mirrored(crop: Input) -> Input:
     """Mirror a crop of shape (channels, height, width) from left to right."""
     return np.ascontiguousarray(crop[..., ::-1])
 

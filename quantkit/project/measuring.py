@@ -77,7 +77,10 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
     if isinstance(artifact, str):
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:
-        with open_runner(name, artifact, threads=job.threads) as runner:
+        normalisation = job.project.input.normalisation
+        with open_runner(
+            name, artifact, threads=job.threads, normalisation=normalisation
+        ) as runner:
             predictions = _predictions(job, runner, artifact)
             row = _timed(job, runner, row) if timed else row
     except Unavailable as error:

@@ -9,6 +9,7 @@ import pytest
 from quantkit.backends import BACKENDS, BackendName, availability, latency, open_runner
 from quantkit.backends.process import ProcessRunner
 from quantkit.backends.runner import Tensor
+from quantkit.data.normalise import Normalisation
 from quantkit.errors import BackendDied, InputError, Unavailable
 from quantkit.model.export.to_ncnn import onnx_to_ncnn
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
@@ -46,6 +47,23 @@ def artifact_for(name: BackendName, onnx: OnnxFile, ncnn: NcnnFiles) -> OnnxFile
     if reason:
         pytest.skip(reason)
     return ncnn if name.startswith("ncnn") else onnx
+
+
+@pytest.mark.slow
+def test_grey_levels_give_what_their_normalised_values_give(small_pair: NcnnFiles) -> None:
+    normalisation = Normalisation((120.0, 110.0, 100.5), (58.0, 57.0, 0.3))
+    rng = np.random.default_rng(5)
+    grey = rng.integers(0, 256, crop(rng).shape, np.uint8)
+    with ProcessRunner("ncnn", small_pair, normalisation=normalisation) as runner:
+        streamed = [outputs[0] for outputs in runner.stream([grey, normalisation(grey)])]
+    np.testing.assert_array_equal(streamed[0], streamed[1])
+
+
+def test_grey_levels_are_refused_where_nothing_says_how_to_normalise_them(
+    runner: ProcessRunner,
+) -> None:
+    with pytest.raises(InputError, match="takes float32, got uint8"):
+        runner.run(np.zeros(crop(np.random.default_rng(0)).shape, np.uint8))
 
 
 @pytest.mark.slow

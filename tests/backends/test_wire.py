@@ -8,32 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from quantkit.backends.runner import Tensor
-from quantkit.backends.wire import MessageError, receive, send
+from quantkit.backends.wire import Fill, MessageError, Values, receive, send
 
-arrays = hnp.arrays(np.float32, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
+shapes = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+arrays = hnp.arrays(np.float32, shapes) | hnp.arrays(np.uint8, shapes)
 
 
-def reader(data: bytes):  # type: ignore[no-untyped-def]
+def reader(data: bytes) -> Fill:
     stream = io.BytesIO(data)
 
-    def exactly(size: int) -> bytearray:
-        got = stream.read(size)
-        if len(got) < size:
+    def fill(buffer: memoryview) -> None:
+        if stream.readinto(buffer) < len(buffer):
             raise EOFError
-        return bytearray(got)
 
-    return exactly
+    return fill
 
 
-@given(header=st.dictionaries(st.text().filter(lambda k: k != "shapes"), st.integers() | st.text()),
+@given(header=st.dictionaries(st.text().filter(lambda k: k != "arrays"), st.integers() | st.text()),
        values=st.lists(arrays, max_size=3))  # fmt: skip
-def test_what_is_sent_is_received(header: dict[str, object], values: list[Tensor]) -> None:
+def test_what_is_sent_is_received(header: dict[str, object], values: list[Values]) -> None:
     pipe = io.BytesIO()
     send(pipe.write, header, values)
     got, received = receive(reader(pipe.getvalue()))
     assert got == header
     assert [array.shape for array in received] == [array.shape for array in values]
+    assert [array.dtype for array in received] == [array.dtype for array in values]
     for one, other in zip(values, received, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -53,9 +52,21 @@ def test_garbage_is_refused_or_too_short(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [[], {}, {"shapes": 3}, {"shapes": [[-1]]}, {"shapes": [["a"]]}, {"shapes": [[1 << 40]]}],
+    [
+        [],
+        {},
+        {"arrays": 3},
+        {"arrays": [3]},
+        {"arrays": [["<f4", [-1]]]},
+        {"arrays": [["<f4", ["a"]]]},
+        {"arrays": [["<f4", [True]]]},
+        {"arrays": [["<f4", [1 << 40]]]},
+        {"arrays": [["<f4", [1 << 20, 1 << 20]]]},
+        {"arrays": [["|O", [1]]]},
+        {"arrays": [[["<f4"], [1]]]},
+    ],
 )
-def test_a_header_without_sane_shapes_is_refused(header: object) -> None:
+def test_a_header_without_sane_arrays_is_refused(header: object) -> None:
     text = json.dumps(header).encode()
     with pytest.raises(MessageError):
         receive(reader(struct.pack("<I", len(text)) + text))

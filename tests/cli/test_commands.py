@@ -12,6 +12,7 @@ from quantkit.backends import BACKENDS, BackendName, Runner, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.calibration.table import read_table
 from quantkit.cli import main
+from quantkit.data.normalise import Normalisation
 from quantkit.errors import BackendDied
 from quantkit.project import Project, measuring
 from tests.projects import small_project
@@ -103,11 +104,13 @@ def test_a_backend_asked_for_by_name_that_cannot_run_is_exit_code_3(
 def test_a_backend_that_dies_is_exit_code_4_though_the_others_are_shown(
     quantkit_shared: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def opened(name: BackendName, artifact: Artifact, *, threads: int) -> Runner:
+    def opened(
+        name: BackendName, artifact: Artifact, *, threads: int, normalisation: Normalisation
+    ) -> Runner:
         if name == "ncnn-int8":
             message = "backend 'ncnn-int8' died: SIGSEGV"
             raise BackendDied(message)
-        return open_runner(name, artifact, threads=threads)
+        return open_runner(name, artifact, threads=threads, normalisation=normalisation)
 
     monkeypatch.setattr(measuring, "open_runner", opened)
     code, out, err = quantkit_shared("eval", "--all-backends", "--max-drop", "0.5")
@@ -184,6 +187,31 @@ def test_a_detectors_boxes_are_shown_and_scored(quantkit: Command) -> None:
     assert "18 persons of val.json, boxes of boxes.json, oks_nms" in log
     (root / "boxes.json").write_text(json.dumps(found[2:]))
     assert 0.5 < shown("")["rows"][0]["ap"] < 0.95
+
+
+def test_the_flip_test_is_asked_for_and_kept_apart(quantkit: Command) -> None:
+    text = (quantkit.project.root / "quantkit.toml").read_text()
+    off = quantkit.json("eval", "--backend", "ncnn")
+    on = quantkit.json("eval", "--backend", "ncnn", "--flip-test")
+    assert (off["flip_test"], on["flip_test"]) == (False, True)
+    # The labels are the network's own keypoints without the flip test.
+    assert (off["rows"][0]["ap"], on["rows"][0]["ap"] < 0.999) == (pytest.approx(1), True)
+    assert quantkit.json("eval", "--backend", "ncnn")["rows"][0]["ap"] == off["rows"][0]["ap"]
+    asked = text.replace("[head]", "[head]\nflip_test = true")
+    (quantkit.project.root / "quantkit.toml").write_text(asked)
+    code, out, err = quantkit("eval", "--backend", "ncnn")
+    assert code == 0, err
+    assert "flip test on" in " ".join(out.split())
+
+
+def test_how_persons_are_scored_is_the_projects(quantkit: Command) -> None:
+    path = quantkit.project.root / "quantkit.toml"
+    keys = 'images = "val"\nscore_mode = "bbox"'
+    path.write_text(path.read_text().replace('images = "val"', keys))
+    value = quantkit.json("eval", "--backend", "ncnn")
+    assert value["score_mode"] == "bbox"
+    log = (quantkit.project.work_dir / "eval" / "ncnn.log").read_text()
+    assert "12 persons of val.json, score mode bbox, flip test off" in log
 
 
 @pytest.mark.slow
@@ -366,7 +394,7 @@ def test_doctor_names_every_backend(quantkit_shared: Command) -> None:
 def test_a_stopped_command_says_that_it_goes_on(
     quantkit_shared: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(path: Path) -> Project:
+    def interrupted(path: Path, *, flip_test: bool) -> Project:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("quantkit.project.load_project", interrupted)

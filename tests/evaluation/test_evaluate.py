@@ -20,6 +20,8 @@ SPEC = InputSpec((192, 256))
 class Oracle:
     """A runner that knows the labels and draws them as heatmaps, in the order it is asked."""
 
+    normalisation = None
+
     def __init__(self, dataset: PoseDataset) -> None:
         self.asked = 0
         self.answers = [
