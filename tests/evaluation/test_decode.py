@@ -1,87 +1,88 @@
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from quantkit.data.preprocess import Crop, InputSpec
-from quantkit.errors import InputError
+from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.decode import decode, to_image
 from quantkit.evaluation.head import Decode, HeadSpec
-from tests.oracles import mmpose_or_skip
+from tests.evaluation.codecs import codec_of, made_outputs, mmpose_keypoints
 
-Array = NDArray[np.float32]
 GEOMETRIES = [((192, 256), (48, 64), 11), ((256, 256), (64, 64), 11), ((288, 384), (72, 96), 17)]
-
-
-def _heatmaps(kind: str, size: tuple[int, int], generator: np.random.Generator) -> Array:
-    """Heatmaps with maxima everywhere, the border and beyond it included."""
-    width, height = size
-    if kind == "noise":
-        return generator.normal(size=(17, height, width)).astype(np.float32)
-    centers = generator.uniform((-3, -3), (width + 2, height + 2), (17, 2))[:, :, None, None]
-    widths = generator.uniform(1, 3, (17, 1, 1))
-    heights = generator.uniform(0.05, 1.2, (17, 1, 1))
-    y, x = np.mgrid[:height, :width]
-    distances = (x - centers[:, 0]) ** 2 + (y - centers[:, 1]) ** 2
-    maps = np.exp(-distances / 2 / widths**2) * heights
-    if kind == "net":
-        maps += generator.normal(size=maps.shape) * 0.02
-    maps[5] = -0.1 - np.abs(maps[5])
-    return np.asarray(maps, np.float32)
-
-
-def _codec(name: Decode, size: Any, heatmap_size: Any, kernel: int) -> Any:
-    mmpose_or_skip()
-    from mmpose.codecs import MSRAHeatmap, UDPHeatmap
-
-    if name == "udp":
-        return UDPHeatmap(size, heatmap_size, blur_kernel_size=kernel)
-    unbiased = name == "dark"
-    return MSRAHeatmap(size, heatmap_size, 2.0, unbiased=unbiased, blur_kernel_size=kernel)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["default", "dark", "udp"])
+@pytest.mark.parametrize("name", get_args(Decode))
 @pytest.mark.parametrize("kind", ["clean", "net", "noise"])
 @pytest.mark.parametrize(("size", "heatmap_size", "kernel"), GEOMETRIES)
 def test_heatmaps_decode_as_mmposes_codecs_do(
     name: Decode, kind: str, size: tuple[int, int], heatmap_size: tuple[int, int], kernel: int
 ) -> None:
-    codec = _codec(name, size, heatmap_size, kernel)
-    head = HeadSpec(decode=name, blur_kernel_size=kernel)
+    head = HeadSpec(decode=name, blur_kernel_size=kernel, radius_factor=0.06)
+    codec = codec_of(head, size, heatmap_size)
     generator = np.random.default_rng(sum(size))
     for _ in range(10):
-        heatmaps = _heatmaps(kind, heatmap_size, generator)
-        before = heatmaps.copy()
-        expected, expected_scores = codec.decode(heatmaps.copy())
-        keypoints, scores = decode([heatmaps], head, InputSpec(size))
-        assert np.abs(expected[0] - keypoints).max() < 1e-4
-        assert np.array_equal(expected_scores[0], scores)
-        assert np.array_equal(before, heatmaps)
+        outputs = made_outputs(kind, head, size, generator)
+        before = outputs[0].copy()
+        expected, expected_scores = mmpose_keypoints(codec, outputs)
+        keypoints, scores = decode(outputs, head, InputSpec(size))
+        assert np.abs(expected - keypoints).max() < 1e-4
+        assert np.array_equal(expected_scores, scores)
+        assert np.array_equal(before, outputs[0])
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
-def test_simcc_decodes_as_mmposes_codec_does(ratio: float) -> None:
-    mmpose_or_skip()
-    from mmpose.codecs import SimCCLabel
-
+@pytest.mark.parametrize("name", ["default", "dark"])
+@pytest.mark.parametrize("kind", ["clean", "net", "noise"])
+@pytest.mark.parametrize(
+    ("ratio", "sigma"), [(1.0, (2.0, 2.0)), (1.5, (0.8, 3.0)), (2.0, (4.9, 5.66)), (2.0, (6, 6))]
+)
+def test_simcc_decodes_as_mmposes_codec_does(
+    name: Decode, kind: str, ratio: float, sigma: tuple[float, float]
+) -> None:
     size = (192, 256)
+    head = HeadSpec("simcc", name, simcc_split_ratio=ratio, simcc_sigma=sigma)
+    codec = codec_of(head, size, (48, 64))
     generator = np.random.default_rng(3)
-    codec = SimCCLabel(size, simcc_split_ratio=ratio)
     for _ in range(10):
-        along_x, along_y = (
-            generator.normal(size=(17, round(side * ratio))).astype(np.float32) for side in size
-        )
-        along_x[4] = -1
-        expected, expected_scores = codec.decode(along_x.copy(), along_y.copy())
-        head = HeadSpec("simcc", simcc_split_ratio=ratio)
-        keypoints, scores = decode([along_x, along_y], head, InputSpec(size))
-        assert np.abs(expected[0] - keypoints).max() < 1e-4
-        assert np.array_equal(expected_scores[0], scores)
+        outputs = made_outputs(kind, head, size, generator)
+        before = [output.copy() for output in outputs]
+        expected, expected_scores = mmpose_keypoints(codec, outputs)
+        keypoints, scores = decode(outputs, head, InputSpec(size))
+        assert np.abs(expected - keypoints).max() < 1e-4
+        assert np.array_equal(expected_scores, scores)
+        assert all(map(np.array_equal, before, outputs))
+
+
+def test_a_simcc_peak_is_located_below_a_bin() -> None:
+    along_x, along_y = (
+        np.exp(-((np.arange(bins) - place) ** 2) / 2 / 6.0**2)[None].repeat(17, axis=0)
+        for bins, place in ((384, 101.3), (512, 250.8))
+    )
+    outputs = [along_x.astype(np.float32), along_y.astype(np.float32)]
+    keypoints, _ = decode(outputs, HeadSpec("simcc", "dark"), InputSpec((192, 256)))
+    assert np.abs(keypoints - [50.65, 125.4]).max() < 1e-3
+
+
+def test_dark_on_empty_bins_is_named() -> None:
+    outputs = [np.ones((17, bins), np.float32) for bins in (384, 512)]
+    outputs[1][3] = 0
+    message = r"keypoint 3 has no finite position under decode 'dark': the maximum of its bins is 0"
+    with pytest.raises(NotFinite, match=message):
+        decode(outputs, HeadSpec("simcc", "dark"), InputSpec((192, 256)))
+
+
+def test_an_offset_moves_its_keypoint_by_radii() -> None:
+    maps = np.zeros((17, 3, 64, 48), np.float32)
+    maps[:, 0, 20, 10] = 1
+    maps[:, 1, 20, 10], maps[:, 2, 20, 10] = 0.5, -1.0
+    head = HeadSpec(decode="udp_combined", radius_factor=1 / 64)
+    keypoints, scores = decode([maps.reshape(51, 64, 48)], head, InputSpec((192, 256)))
+    assert keypoints[0] == pytest.approx([10.5 / 47 * 192, 19 / 63 * 256])
+    assert 0 < scores[0] < 0.1
 
 
 def test_a_known_peak_is_found_with_its_shift() -> None:
@@ -134,6 +135,7 @@ def test_outputs_that_are_not_finite_are_counted(value: float) -> None:
     [
         (HeadSpec(), [(16, 4, 4)], r"a heatmap head needs one output \(17, height, width\)"),
         (HeadSpec(), [(17, 16), (17, 16)], "a heatmap head needs"),
+        (HeadSpec(decode="udp_combined"), [(17, 4, 4)], r"\(51, height, width\) with decode 'udp_"),
         (HeadSpec("simcc"), [(17, 16), (17, 16)], r"\(17, 32\) and \(17, 32\) at split ratio 2"),
         (HeadSpec("simcc"), [(17, 32)], "the network gives"),
     ],

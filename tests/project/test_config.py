@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quantkit.errors import InputError
+from quantkit.evaluation.scoring import ScoreMode
 from quantkit.model.mmlab import MMPoseSpec
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.project import config
@@ -33,6 +35,23 @@ images = "val"
 annotations = "train.json"
 images = "train"
 """
+
+SPEC = MMPoseSpec(
+    size=(48, 64),
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    color="bgr",
+    padding=1.5,
+    udp=True,
+    head="heatmap",
+    decode="dark",
+    simcc_split_ratio=3.0,
+    blur_kernel_size=17,
+    simcc_sigma=(4.9, 5.66),
+    radius_factor=0.05,
+    shift_heatmap=True,
+    keypoints=17,
+)
 
 
 def project_with(folder: Path, old: str = "", new: str = "") -> Path:
@@ -70,6 +89,61 @@ def test_the_preprocess_and_the_head_are_read(tmp_path: Path) -> None:
     assert project.input.std == (4.0, 5.0, 6.0)
     assert (project.input.color, project.input.padding, project.input.udp) == ("rgb", 1.25, False)
     assert (project.head.type, project.head.decode) == ("heatmap", "default")
+
+
+def test_the_flip_test_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
+    path = project_with(tmp_path)
+    assert not load_project(path).head.flip_test
+    assert load_project(path, flip_test=True).head.flip_test
+    path = project_with(tmp_path, "[head]", "[head]\nflip_test = true\nshift_heatmap = true")
+    head = load_project(path).head
+    assert (head.flip_test, head.shift_heatmap) == (True, True)
+    path = project_with(tmp_path, "[head]", "[head]\nflip_test = false")
+    assert not load_project(path).head.flip_test
+    assert load_project(path, flip_test=True).head.flip_test
+
+
+def test_the_shift_of_the_flip_test_comes_from_the_mmpose_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def described(name: str) -> MMPoseSpec:
+        asked.append(name)
+        return SPEC
+
+    monkeypatch.setattr(config, "describe", described)
+    path = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x" }')
+    assert not load_project(path).head.flip_test
+    assert asked == []
+    assert load_project(path, flip_test=True).head.shift_heatmap
+    assert asked == ["td-hm_x"]
+    path.write_text(path.read_text().replace("[head]", "[head]\nshift_heatmap = false"))
+    assert not load_project(path, flip_test=True).head.shift_heatmap
+    assert asked == ["td-hm_x"]
+
+
+def test_a_simcc_head_and_combined_maps_are_read(tmp_path: Path) -> None:
+    simcc = 'type = "simcc"\nsimcc_split_ratio = 1.5\nsimcc_sigma = [4.9, 5.66]'
+    path = project_with(
+        tmp_path, 'type = "heatmap"\ndecode = "default"', f'{simcc}\ndecode = "dark"'
+    )
+    head = load_project(path).head
+    assert (head.type, head.decode, head.simcc_split_ratio) == ("simcc", "dark", 1.5)
+    assert head.simcc_sigma == (4.9, 5.66)
+    path = project_with(tmp_path, '"default"', '"udp_combined"\nradius_factor = 0.05')
+    head = load_project(path).head
+    assert (head.decode, head.radius_factor, head.maps) == ("udp_combined", 0.05, 51)
+
+
+def test_how_persons_are_scored_can_be_chosen(tmp_path: Path) -> None:
+    val = load_project(project_with(tmp_path)).val
+    assert (val.score_mode, val.keypoint_threshold) == ("bbox_keypoint", 0.2)
+    keys = 'images = "val"\nkeypoint_threshold = 0'
+    assert load_project(project_with(tmp_path, 'images = "val"', keys)).val.keypoint_threshold == 0
+    for mode in get_args(ScoreMode):
+        keys = f'images = "val"\nscore_mode = "{mode}"'
+        assert load_project(project_with(tmp_path, 'images = "val"', keys)).val.score_mode == mode
 
 
 def test_a_folder_stands_for_its_project_file(tmp_path: Path) -> None:
@@ -111,6 +185,26 @@ def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> Non
         ('type = "heatmap"', 'type = "regression"', "expected one of heatmap, simcc"),
         ('images = "val"', 'images = "val"\nbox_threshold = 0.3', "have no score"),
         ('images = "val"', 'images = "val"\nnms = "nms"', "one of none, oks_nms, soft_oks_nms"),
+        (
+            'images = "val"',
+            'images = "val"\nscore_mode = "box"',
+            "one of bbox_keypoint, bbox, ",
+        ),
+        (
+            'images = "val"',
+            'images = "val"\nscore_mode = "bbox"\nkeypoint_threshold = 0.3',
+            "score mode 'bbox' has no threshold",
+        ),
+        ('images = "val"', 'images = "val"\nkeypoint_threshold = -0.1', "a number of at least 0"),
+        ('images = "val"', 'images = "val"\nboxes = "b"\nbox_threshold = 0', "a number above 0"),
+        ('"default"', '"default"\nflip_test = 1', r"\[head\] flip_test: expected true or false"),
+        ('"default"', '"default"\nsimcc_sigma = [0.5, 6]', r"0\.8 bins is the least"),
+        ('"default"', '"default"\nblur_kernel_size = 10', "expected an odd whole number, got 10"),
+        (
+            'type = "heatmap"\ndecode = "default"',
+            'type = "simcc"\ndecode = "udp"',
+            r"\[head\] decode: expected one of default, dark, got 'udp'",
+        ),
         ('images = "train"', 'images = "train"\nboxes = "b.json"', "boxes: unknown key"),
         ('annotations = "train.json"', "", r"\[data.calibration\] annotations: is missing"),
         ("[head]", "[haed]", "is missing"),
@@ -161,23 +255,7 @@ def test_a_config_file_is_the_projects_and_a_config_name_is_mmposes(tmp_path: Pa
 def test_what_is_left_out_comes_from_the_mmpose_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, udp: bool, decode: str
 ) -> None:
-    spec = MMPoseSpec(
-        size=(48, 64),
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-        color="bgr",
-        padding=1.5,
-        udp=True,
-        head="heatmap",
-        decode="dark",
-        simcc_split_ratio=3.0,
-        blur_kernel_size=17,
-        simcc_sigma=(4.9, 5.66),
-        radius_factor=0.05,
-        shift_heatmap=True,
-        keypoints=17,
-    )
-    monkeypatch.setattr(config, "describe", lambda name: spec)
+    monkeypatch.setattr(config, "describe", lambda name: SPEC)
     path = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x" }')
     path.write_text(path.read_text().replace(old, new))
     project = load_project(path)

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 import re
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
@@ -11,12 +12,12 @@ from rich.console import Console
 
 from quantkit.errors import InputError
 from quantkit.evaluation.coco_ap import coco_figures
-from quantkit.evaluation.comparison import Row, Until, read_comparison
+from quantkit.evaluation.comparison import Comparison, Row, Until, read_comparison
 from quantkit.evaluation.oks import KEYPOINT_NAMES
 from quantkit.report.evaluation import evaluation_table
 from quantkit.report.evaluation_files import write_evaluation
 from quantkit.report.evaluation_log import coco_lines
-from quantkit.report.sentences import until_sentence
+from quantkit.report.sentences import data_sentence, until_sentence
 from tests.coco_folder import load_coco_folder
 from tests.evaluation.made_up import predictions_near_labels
 from tests.report.rows import ABSENT, BASELINE, COMPARISON, INT8
@@ -120,7 +121,7 @@ def test_the_log_prints_the_figures_as_pycocotools_does(
 def test_the_log_says_what_the_figures_are_of(folder: Path) -> None:
     log = (folder / "ncnn-int8.log").read_text()
     assert log.startswith("hourglass|small on ncnn-int8 (int8, table kl), input 192x256\n")
-    assert "6352 persons of person_keypoints_val2017.json" in log
+    assert "6352 persons of person_keypoints_val2017.json, flip test off" in log
     assert "\n".join(coco_lines(INT8)) in log
     assert "area= large | maxDets= 20 ] = -1.000" in log
     assert "drop +0.0042 AP against pytorch, 95 % interval -0.0010 .. +0.0091; OKS 0.9877" in log
@@ -130,6 +131,19 @@ def test_the_log_says_what_the_figures_are_of(folder: Path) -> None:
     assert "table" not in baseline
     assert "\n".join(coco_lines(BASELINE)) in baseline
     assert "the baseline" in baseline
+
+
+def test_every_format_says_how_it_was_evaluated(tmp_path: Path) -> None:
+    changed = replace(COMPARISON, nms="oks_nms", score_mode="bbox", flip_test=True)
+    write_evaluation(tmp_path, changed)
+    said = "oks_nms, score mode bbox, flip test on: two runs a person"
+    for name in ("eval.md", "pytorch.log"):
+        assert said in (tmp_path / name).read_text().replace("\\", "")
+    value = json.loads((tmp_path / "eval.json").read_text())
+    assert (value["flip_test"], value["score_mode"]) == (True, "bbox")
+    assert read_comparison(tmp_path / "eval.json") == changed
+    threshold = data_sentence(replace(COMPARISON, keypoint_threshold=0.35))
+    assert threshold.endswith("keypoint threshold 0.35, flip test off")
 
 
 def test_the_log_lists_the_keypoints(folder: Path) -> None:
@@ -162,6 +176,41 @@ def test_without_labels_only_the_agreement_is_told(tmp_path: Path) -> None:
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0.9877" in printed
     assert "AP50" not in printed
+
+
+def printed_table(comparison: Comparison, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(evaluation_table(comparison, width))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text.splitlines()
+
+
+LONG = replace(
+    INT8, backend="onnxruntime-int8", ms_per_instance=1288.45, size_mb=1374.6
+)  # the widest name, and figures of a large network
+
+
+@pytest.mark.parametrize(
+    ("width", "absent"),
+    [
+        (110, set()),
+        (100, {"AR50"}),
+        (92, {"AR50", "MB"}),
+        (84, {"AR50", "MB", "OKS"}),
+        (80, {"AR50", "MB", "OKS", "AR"}),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_figures_and_cuts_none(width: int, absent: set[str]) -> None:
+    comparison = replace(COMPARISON, rows=(BASELINE, LONG, ABSENT))
+    lines = printed_table(comparison, width)
+    shown = next(line for line in lines if "backend" in line).split()
+    figures = ["AP50", "AP75", "AR", "AR50", "OKS", "ms", "MB"]
+    assert shown[6:] == [name for name in figures if name not in absent]
+    row = next(line for line in lines if "onnxruntime-int8" in line)
+    assert "…" not in "".join(lines)
+    assert row.split()[:2] == ["onnxruntime-int8", "0.7129"]
+    assert "1288.45" in row
+    assert ("1374.60" in row) == ("MB" not in absent)
 
 
 def test_every_format_says_what_until_found(tmp_path: Path) -> None:

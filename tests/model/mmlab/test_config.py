@@ -115,6 +115,16 @@ def test_the_spec_says_what_the_config_says(tmp_path: Path) -> None:
     assert (spec.color, spec.padding, spec.udp) == ("rgb", 1.2, True)
     assert (spec.head, spec.decode, spec.keypoints) == ("heatmap", "default", 17)
     assert spec.outputs == ("heatmap",)
+    assert spec.shift_heatmap
+
+
+def test_a_codecs_numbers_are_read() -> None:
+    rtmpose = describe("rtmpose-t_8xb256-420e_coco-256x192")
+    assert rtmpose.simcc_sigma == (4.9, 5.66)
+    assert not rtmpose.shift_heatmap
+    regress = describe("td-hm_hrnet-w32_udp-regress-8xb64-210e_coco-256x192")
+    assert regress.radius_factor == 0.0546875
+    assert not regress.shift_heatmap
 
 
 @pytest.mark.parametrize(
@@ -123,6 +133,7 @@ def test_the_spec_says_what_the_config_says(tmp_path: Path) -> None:
         (HOURGLASS, "heatmap", "default", False),
         ("td-hm_res50_dark-8xb64-210e_coco-256x192", "heatmap", "dark", False),
         ("td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192", "heatmap", "udp", True),
+        ("td-hm_hrnet-w32_udp-regress-8xb64-210e_coco-256x192", "heatmap", "udp_combined", True),
         ("rtmpose-t_8xb256-420e_coco-256x192", "simcc", "default", False),
     ],
 )
