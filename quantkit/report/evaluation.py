@@ -1,10 +1,10 @@
 """The table of all backends: AP, the drop against the baseline, time and size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich import box
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -14,8 +14,9 @@ from quantkit.report.sentences import data_sentence
 WIDEST: Final = 100
 """Columns of a terminal that shows the whole table."""
 
-_NARROW: Final = 84
-_OPTIONAL: Final = ("AR50", "OKS", "MB")
+_UNBOUNDED: Final = 1000
+_OPTIONAL: Final = ("AR50", "MB", "OKS", "AR")
+"""What a terminal that is too narrow does without, one after the other."""
 _UNLABELLED: Final = ("backend", "OKS", "ms", "MB")
 
 
@@ -27,16 +28,30 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
         width: Columns of the terminal; a narrow one does not show all figures.
     """
     title = f"{comparison.model}: {data_sentence(comparison)}"
+    columns = list(_COLUMNS) if comparison.has_labels else list(_UNLABELLED)
+    table = _table(comparison, columns)
+    for name in _OPTIONAL if comparison.has_labels else ():
+        if _natural_width(table) <= width:
+            break
+        columns.remove(name)
+        table = _table(comparison, columns)
+    return Group(Text(title, "bold"), table, Text(_caption(comparison), "dim"))
+
+
+def _table(comparison: Comparison, columns: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0)
-    fitting = {k: v for k, v in _COLUMNS.items() if width >= _NARROW or k not in _OPTIONAL}
-    columns = fitting if comparison.has_labels else {k: _COLUMNS[k] for k in _UNLABELLED}
     for name in columns:
         table.add_column(name, justify="left" if name == "backend" else "right", no_wrap=True)
     for row in comparison.rows:
         is_baseline = row.backend == comparison.baseline
-        cells = [cell(row, is_baseline) for cell in columns.values()]
+        cells = [_COLUMNS[name](row, is_baseline) for name in columns]
         table.add_row(*cells, style=None if row.status == "ok" else "dim")
-    return Group(Text(title, "bold"), table, Text(_caption(comparison), "dim"))
+    return table
+
+
+def _natural_width(table: Table) -> int:
+    console = Console(width=_UNBOUNDED)
+    return console.measure(table).maximum
 
 
 def _caption(comparison: Comparison) -> str:
