@@ -150,7 +150,8 @@ def test_outputs_of_another_head_are_refused(
 
 def test_keypoints_go_back_to_where_the_crop_was_taken() -> None:
     crop = Crop(
-        np.zeros((3, 1, 1), np.float32),
+        np.zeros((3, 1, 1), np.uint8),
+        InputSpec((192, 256)).normalisation,
         np.array([100, 50], np.float32),
         np.array([48, 64], np.float32),
     )
