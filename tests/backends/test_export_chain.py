@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from tests.onnx_nets import onnx_crops, reference_outputs, small_onnx
 from tests.oracles import mmpose_or_skip
 
 pytestmark = pytest.mark.slow
-
-FULL_SIZE = "QUANTKIT_FULL_SIZE"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -174,15 +171,3 @@ def test_a_network_of_an_old_exporter_is_mended(real_data: Path, tmp_path: Path)
     with open_runner("ncnn", shipped) as runner:
         (expected,) = runner.run(crops[0])
     np.testing.assert_allclose(outputs_of(report, crops[0])[0], expected, rtol=0, atol=1e-4)
-
-
-@pytest.mark.skipif(not os.environ.get(FULL_SIZE), reason=f"{FULL_SIZE} is not set: takes a minute")
-def test_the_full_size_hourglass_goes_all_the_way(tmp_path: Path) -> None:
-    mmpose_or_skip()
-    source = MMPoseSource("td-hm_hourglass52_8xb32-210e_coco-256x256", None)
-    crops = [np.random.default_rng(n).normal(size=(3, 256, 256)).astype("f4") for n in range(2)]
-    report = export(source, crops, tmp_path / "work")
-    assert report.ncnn.bin.stat().st_size > 4 * 93_000_000
-    for step in report.steps:
-        assert step.difference is not None
-        assert step.difference.relative < 1e-5
