@@ -9,12 +9,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from quantkit.backends import BACKENDS
+from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.table import read_table
+from quantkit.data.coco import load_dataset
+from quantkit.data.preprocess import crops
+from quantkit.model.source import NcnnFiles
+from quantkit.project import load_project
 from quantkit.selection.manifest import read_calibration_set
 from quantkit.storage import read_json
+from tests.quantization.fake_quantized import literally
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -88,6 +96,36 @@ def test_the_demos_table_has_good_fp32_rows_and_a_drop(demo: tuple[Path, str]) -
     assert max(fp32) - min(fp32) <= 0.0005
     assert ap["ncnn-int8"] < ap["pytorch"]
     assert "tensorrt" in rows
+
+
+def test_the_int8_rows_are_of_one_table(demo: tuple[Path, str]) -> None:
+    folder = demo[0] / "quantkit-demo/work_dirs/hourglass_small"
+    value = read_json(folder / "eval/eval.json")
+    rows = {row["backend"]: row for row in value["rows"]}
+    int8 = [rows[name] for name in ("ncnn-int8", "onnxruntime-int8", "openvino-int8")]
+    assert max(row["ap"] for row in int8) - min(row["ap"] for row in int8) < 0.008
+    assert all(0.94 < row["oks_vs_baseline"] < 0.98 for row in int8)
+    assert all(row["size_mb"] < 0.3 * rows["onnxruntime"]["size_mb"] for row in int8)
+    graph = onnx.load(folder / "kl-int8.onnx").graph
+    weights = [x for x in graph.initializer if x.name.endswith(".weight_int8")]
+    assert len(weights) == len([node for node in graph.node if node.op_type == "Conv"]) == 34
+
+
+def test_the_onnx_network_of_the_table_equals_ncnns_node_by_node(demo: tuple[Path, str]) -> None:
+    project = load_project(demo[0] / "quantkit-demo")
+    files = NcnnFiles(
+        project.work_dir / "kl-int8.param", project.work_dir / "kl-int8.bin", "in0", ("out0",)
+    )
+    persons = load_dataset(project.val.annotations, project.val.images, keypoints=True).persons
+    ratios = []
+    with NcnnNet.from_files(files) as net:
+        for crop in crops(persons[:9], project.input):
+            (expected,) = net.run(crop.tensor)
+            got = literally(project.work_dir / "kl-int8.onnx", crop.tensor)
+            noise = np.square(got - expected).sum(dtype=np.float64)
+            ratios.append(10 * np.log10(np.square(expected).sum() / max(noise, 1e-20)))
+    # A value that falls on the other side of a rounding step in one of them costs 100 dB.
+    assert np.median(ratios) > 60
 
 
 def test_the_committed_results_are_those_of_the_demo(demo: tuple[Path, str]) -> None:
