@@ -18,6 +18,9 @@ from quantkit.errors import BackendDied, InputError, QuantkitError, Unavailable
 PATIENCE_S: Final = 300.0
 """How long a worker may be silent; loading hourglass52 on a busy machine takes a minute."""
 
+_BUILDING_S: Final[dict[str, float]] = {"tensorrt": 3600.0, "tensorrt-fp16": 3600.0}
+"""How long loading may take where an engine is built, which happens once for a network."""
+
 _AHEAD: Final = 2
 _ERRORS: Final[dict[str, type[QuantkitError]]] = {
     kind.__name__: kind for kind in (InputError, Unavailable, BackendDied)
@@ -31,7 +34,8 @@ class ProcessRunner:
         name: The backend.
         artifact: The network in the form that the backend runs.
         threads: Threads that the worker uses.
-        timeout: Seconds after which loading or one run counts as a hang.
+        timeout: Seconds after which loading or one run counts as a hang; 300 by default, and an
+            hour for a load that builds an engine.
         normalisation: Lets inputs be grey levels: a quarter of the bytes on the way to the worker.
         command: How to start the worker.
 
@@ -47,14 +51,14 @@ class ProcessRunner:
         artifact: Artifact,
         *,
         threads: int = 2,
-        timeout: float = PATIENCE_S,
+        timeout: float | None = None,
         normalisation: Normalisation | None = None,
         command: Sequence[str] = WORKER,
     ) -> None:
         self.name: str = name
         self.normalisation = normalisation
         self._who = f"backend '{name}'"
-        self._worker = WorkerProcess(self._who, command, timeout)
+        self._worker = WorkerProcess(self._who, command, timeout or PATIENCE_S)
         self._numbers = itertools.count(1)
         request = {
             "do": "open",
@@ -65,7 +69,8 @@ class ProcessRunner:
         }
         try:
             self._worker.send(request, [])
-            facts = _checked(self._worker.receive()[0])
+            loading = timeout or _BUILDING_S.get(name, PATIENCE_S)
+            facts = _checked(self._worker.receive(loading)[0])
         except BaseException:
             self._worker.close()
             raise
@@ -176,7 +181,7 @@ def open_runner(
     artifact: Artifact,
     *,
     threads: int = 2,
-    timeout: float = PATIENCE_S,
+    timeout: float | None = None,
     normalisation: Normalisation | None = None,
 ) -> Runner:
     """Load a network on a backend, in a child process; use it as a context manager.
@@ -186,7 +191,8 @@ def open_runner(
         artifact: The network: an `MMPoseSource` for pytorch, `NcnnFiles` for ncnn and ncnn-int8,
             an `OnnxFile` for the others.
         threads: Threads that the backend uses.
-        timeout: Seconds after which loading or one run counts as a hang.
+        timeout: Seconds after which loading or one run counts as a hang; 300 by default, and an
+            hour for a load that builds an engine.
         normalisation: How the worker normalises inputs that are grey levels (uint8); without it
             inputs have to be normalised.
 

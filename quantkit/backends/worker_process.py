@@ -65,19 +65,23 @@ class WorkerProcess:
             self._fate = f"it took no input for {self._timeout:g} s"
             self.kill()
 
-    def receive(self) -> Message:
+    def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next answer.
+
+        Args:
+            timeout: Seconds, where this answer may take another time than the others.
 
         Raises:
             BackendDied: The child died, hung or sent something that is no answer.
         """
-        deadline = time.monotonic() + self._timeout
+        timeout = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + timeout
         try:
             return receive(lambda buffer: self._read(buffer, deadline))
         except EOFError:
             reason = self._fate or self._cause_of_death()
         except TimeoutError:
-            reason = f"it gave no answer within {self._timeout:g} s"
+            reason = f"it gave no answer within {timeout:g} s"
         except MessageError as error:
             reason = f"it answered with {error}"
         self.kill()

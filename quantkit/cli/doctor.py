@@ -15,7 +15,7 @@ from quantkit.cli.options import JsonOption
 
 PACKAGES = (
     "numpy", "ncnn", "onnx", "onnxruntime", "onnxsim", "opencv-python", "pycocotools", "torch",
-    "pnnx", "mmpose", "mmdeploy", "openvino", "tensorrt", "matplotlib",
+    "pnnx", "mmpose", "mmdeploy", "openvino", "tensorrt", "cuda-python", "matplotlib",
 )  # fmt: skip
 
 

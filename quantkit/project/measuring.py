@@ -12,7 +12,7 @@ from quantkit.backends.names import precision
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.data.detections import load_detections
 from quantkit.data.preprocess import crops
-from quantkit.errors import BackendDied, NotFinite, Unavailable
+from quantkit.errors import BackendDied, InputError, NotFinite, Unavailable
 from quantkit.evaluation.agreement import by_keypoint, label_similarity, mean_oks
 from quantkit.evaluation.coco_ap import ScoreSpec
 from quantkit.evaluation.comparison import Row
@@ -71,16 +71,14 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         timed: Measure the time of single runs, too.
 
     Raises:
-        InputError: An image cannot be read, or the network does not fit the project file.
+        InputError: An image or the project's own network cannot be read, or the network does not
+            fit the project file.
     """
     row = Row(name, precision(name))
     if isinstance(artifact, str):
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:
-        normalisation = job.project.input.normalisation
-        with open_runner(
-            name, artifact, threads=job.threads, normalisation=normalisation
-        ) as runner:
+        with _opened(job, name, artifact) as runner:
             predictions = _predictions(job, runner, artifact)
             row = _timed(job, runner, row) if timed else row
     except Unavailable as error:
@@ -100,6 +98,17 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         similarity = label_similarity(predictions, job.part)
         row = replace(row, oks=mean_oks(similarity), keypoint_oks=by_keypoint(similarity))
     return Measured(row, predictions, evaluation.matches)
+
+
+def _opened(job: Job, name: BackendName, artifact: Artifact) -> Runner:
+    normalisation = job.project.input.normalisation
+    try:
+        return open_runner(name, artifact, threads=job.threads, normalisation=normalisation)
+    except InputError as error:
+        if artifact == job.project.source:
+            raise
+        # It refuses what the network was converted to; the others may take theirs.
+        raise Unavailable(str(error)) from error
 
 
 def _timed(job: Job, runner: Runner, row: Row) -> Row:
