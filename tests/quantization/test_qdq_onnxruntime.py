@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ def pair(tmp_path: Path) -> Pair:
     return conv_pair(tmp_path / "net.onnx")
 
 
-def qdq(pair: Pair, *, suited: bool) -> onnx.ModelProto:
+def qdq(pair: Pair, *, suited: bool, fp32: Sequence[str] = ()) -> onnx.ModelProto:
     names = [layer.name for layer in int8_layers(pair.ncnn)]
     # Wide inputs clip, so that the ends of the range are compared as well.
     table = simple_table(pair.ncnn, crops(1, seed=9)[0] / 2, names)
-    model: onnx.ModelProto = to_qdq(pair.onnx.path, pair.ncnn, table).model
+    model: onnx.ModelProto = to_qdq(pair.onnx.path, pair.ncnn, table.without(fp32)).model
     if suited:
         suit_onnxruntime(model)
         onnx.checker.check_model(model, full_check=True)
@@ -60,6 +61,13 @@ def test_a_clamp_that_something_else_reads_is_not_rounded_before(pair: Pair) -> 
     rounded = {node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     assert {"/net/Conv_0", "/net/Conv_2"} <= rounded
     assert "/net/Conv_4" not in rounded
+
+
+def test_a_layer_that_stays_fp32_is_not_rounded_behind(pair: Pair) -> None:
+    nodes = qdq(pair, suited=True, fp32=["stem"]).graph.node
+    rounded = {node.input[0] for node in nodes if node.op_type == "QuantizeLinear"}
+    assert "/net/Conv_0" not in rounded
+    assert "/net/Conv_2" in rounded
 
 
 def test_an_output_is_not_rounded_before(pair: Pair) -> None:
