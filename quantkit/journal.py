@@ -2,11 +2,15 @@
 
 import json
 import os
+import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quantkit.errors import InputError
-from quantkit.storage import content_key
+from quantkit.storage import sha256_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHECK = "check"
 
@@ -35,6 +39,8 @@ class Journal:
         self._path = path
         self._sync = sync
         self._records = _read(path)
+        self._close: Callable[[], object] | None = None
+        self._handle = -1
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Find the newest record of a key."""
@@ -46,17 +52,15 @@ class Journal:
         Raises:
             InputError: The file cannot be written.
         """
-        entry = {"key": key, "value": value}
-        line = json.dumps({**entry, _CHECK: content_key(entry)})
+        text = _text(key, value)
+        line = f'{text[:-1]}, "{_CHECK}": "{_checksum(text)}"}}\n'.encode()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                # A line that a kill cut short must not swallow this one.
-                start = b"\n" if file.tell() and not _ends_a_line(self._path) else b""
-                file.write(start + line.encode() + b"\n")
-                file.flush()
-                if self._sync:
-                    os.fsync(file.fileno())
+            if self._close is None:
+                self._open()
+            while line:
+                line = line[os.write(self._handle, line) :]
+            if self._sync:
+                os.fsync(self._handle)
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror})", path=self._path) from error
         self._records[key] = value
@@ -67,11 +71,30 @@ class Journal:
         Raises:
             InputError: The file cannot be deleted.
         """
+        if self._close is not None:
+            self._close()
+            self._close = None
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"cannot be deleted ({error.strerror})", path=self._path) from error
         self._records.clear()
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._close = weakref.finalize(self, os.close, self._handle)
+        # A line that a kill cut short must not swallow the next one.
+        if os.fstat(self._handle).st_size and not _ends_a_line(self._path):
+            os.write(self._handle, b"\n")
+
+
+def _text(key: str, value: dict[str, Any]) -> str:
+    return json.dumps({"key": key, "value": value})
+
+
+def _checksum(text: str) -> str:
+    return sha256_bytes(text.encode())
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -81,9 +104,9 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     for line in path.read_bytes().splitlines():
         try:
             entry = json.loads(line)
-            check = entry.pop(_CHECK)
-            if check == content_key(entry):
-                records[entry["key"]] = entry["value"]
+            key, value = entry["key"], entry["value"]
+            if entry[_CHECK] == _checksum(_text(key, value)):
+                records[key] = value
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return records

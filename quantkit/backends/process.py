@@ -21,7 +21,7 @@ PATIENCE_S: Final = 300.0
 _BUILDING_S: Final[dict[str, float]] = {"tensorrt": 3600.0, "tensorrt-fp16": 3600.0}
 """How long loading may take where an engine is built, which happens once for a network."""
 
-_AHEAD: Final = 2
+_AHEAD: Final = 6
 _ERRORS: Final[dict[str, type[QuantkitError]]] = {
     kind.__name__: kind for kind in (InputError, Unavailable, BackendDied)
 }

@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 Planes = NDArray[np.uint8]
 
 # Crops that wait at once: enough to bridge one slow image, little enough to stay flat in memory.
-_AHEAD = 8
+_AHEAD = 32
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def crops(
     """Crop persons one after the other, in order.
 
     An image is decoded once for consecutive persons of it. A thread reads and warps ahead of the
-    consumer, at most 8 crops, so that memory does not grow with the number of persons.
+    consumer, at most 32 crops, so that memory does not grow with the number of persons.
 
     Args:
         persons: Whom to crop; those of one image should follow each other.

@@ -10,6 +10,7 @@ from quantkit.backends.runner import Input, Runner
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.preprocess import Crop, InputSpec, crops
 from quantkit.errors import InputError, NotFinite
+from quantkit.evaluation.bursts import in_bursts
 from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures, ScoreSpec, coco_figures
 from quantkit.evaluation.decode import Outputs, decode, to_image
 from quantkit.evaluation.flip import mirrored
@@ -77,7 +78,7 @@ def _predictions(
 ) -> Iterator[PersonPrediction]:
     pixels = runner.normalisation == spec.normalisation
     feed = _Feed(persons, spec, flip=head.flip_test, pixels=pixels)
-    for person, outputs, flipped in _answers(runner, feed, persons):
+    for person, outputs, flipped in in_bursts(_answers(runner, feed, persons)):
         crop = feed.sent.popleft()
         try:
             inside, confidences = decode(outputs, head, spec, flipped)

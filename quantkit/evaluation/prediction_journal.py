@@ -9,7 +9,6 @@ import numpy as np
 from quantkit.data.coco import Person
 from quantkit.evaluation.predictions import PersonPrediction
 from quantkit.journal import Journal
-from quantkit.storage import content_key
 
 
 class PredictionJournal:
@@ -49,7 +48,7 @@ class PredictionJournal:
         self._journal.remove()
 
     def _of(self, person: Person | PersonPrediction) -> str:
-        return content_key([self._key, person.annotation_id])
+        return f"{self._key} {person.annotation_id}"
 
 
 def _prediction(value: dict[str, Any]) -> PersonPrediction:
