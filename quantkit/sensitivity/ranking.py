@@ -19,8 +19,8 @@ from quantkit.model.source import NcnnFiles
 from quantkit.progress import Progress, silent
 from quantkit.quantization.int8 import quantize
 from quantkit.sensitivity.isolated_map import Died, isolated_map
-from quantkit.sensitivity.sqnr import Outputs, sqnr_db
 from quantkit.storage import content_key, sha256_bytes
+from quantkit.tuning.sqnr import Outputs, sqnr_db
 
 ALL_LAYERS = "*"
 """The task that puts every layer of the table in int8."""

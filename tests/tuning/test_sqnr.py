@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantkit.sensitivity.sqnr import sqnr_db
+from quantkit.tuning.sqnr import sqnr_db
 
 
 @given(st.floats(min_value=1e-4, max_value=0.5), st.integers(min_value=1, max_value=4))
