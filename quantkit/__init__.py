@@ -1,5 +1,3 @@
 """quantkit: int8 calibration, sensitivity and evaluation of pose networks for ncnn."""
 
-from importlib.metadata import version
-
-__version__ = version("quantkit")
+__version__ = "0.1.0"
