@@ -20,12 +20,7 @@ def _install(package: str, folder: Path) -> None:
     assert spec is not None
     assert spec.origin is not None
     site = Path(spec.origin).parents[1]
-    metadata = next(
-        path
-        for path in site.glob(f"{package}-*.dist-info")
-        if distribution(package).version in str(path)
-    )
-    for name in (package, f"{package}.libs", metadata.name):
+    for name in (package, f"{package}.libs", f"{package}-{version(package)}.dist-info"):
         if (site / name).exists():
             (folder / name).symlink_to(site / name)
 
