@@ -1,6 +1,6 @@
 """From statistics and a method to a table, with everything that was left out named."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,11 @@ from quantkit.calibration.blob_statistics import BlobStatistics
 from quantkit.calibration.methods import Method, method_named
 from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.calibration.table import CalibrationTable, name_problem, printed, scale_problem
-from quantkit.calibration.weight_scales import WeightScales, weight_scales
+from quantkit.calibration.weight_scales import LevelRule, WeightScales, weight_scales
+from quantkit.calibration.winograd_bound import MOST_LEVELS
 from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers
 from quantkit.model.network import Network
+from quantkit.model.nonnegative import nonnegative_blobs
 from quantkit.model.param import Layer
 
 
@@ -38,6 +40,7 @@ def calibrate(
     method: str = "kl",
     *,
     keep_hazards: bool = False,
+    levels: LevelRule = "bounded",
 ) -> Calibration:
     """Choose the scales of every layer that can run in int8.
 
@@ -51,6 +54,7 @@ def calibrate(
         statistics: Of the layers' input blobs.
         method: A key of `METHODS`.
         keep_hazards: Also give scales to the layers that the runtime gets wrong, as ncnn2table.
+        levels: How many levels 3x3 weights get; `ncnn2table` is its 6-bit rule.
 
     Raises:
         InputError: There is no such method, or a weight is NaN or infinite.
@@ -61,8 +65,14 @@ def calibrate(
     weights: dict[str, tuple[float, ...]] = {}
     activations: dict[str, float] = {}
     dangers = {} if keep_hazards else hazards(network, _shapes(network, statistics))
+    nonnegative = nonnegative_blobs(network.param)
     for layer in int8_layers(network):
-        found = weight_scales(layer, network.weights[layer.name]["weight"].astype(np.float32))
+        found = weight_scales(
+            layer,
+            network.weights[layer.name]["weight"].astype(np.float32),
+            rule=levels,
+            nonnegative=layer.bottoms[0] in nonnegative,
+        )
         scale = _activation_scale(thresholds.get(layer.name, 0.0))
         reason = dangers.get(layer.name) or _problem(
             layer, found, scale, statistics.get(layer.name)
@@ -70,8 +80,8 @@ def calibrate(
         if reason is not None:
             left_out[layer.name] = reason
             continue
-        if found.dead:
-            notes[layer.name] = _dead_note(found)
+        if remarks := [*_dead_note(found), *_level_notes(found, levels)]:
+            notes[layer.name] = "; ".join(remarks)
         weights[layer.name] = tuple(map(printed, found.scales))
         activations[layer.name] = printed(scale)
     table = CalibrationTable(weights, activations)
@@ -111,6 +121,23 @@ def _problem(
     return name_problem(layer.name) or next(filter(None, problems), None)
 
 
-def _dead_note(found: WeightScales) -> str:
-    shown = ", ".join(map(str, found.dead[:8])) + (", ..." if len(found.dead) > 8 else "")
-    return f"{len(found.dead)} of {len(found.scales)} output channels have no weights: {shown}"
+def _dead_note(found: WeightScales) -> list[str]:
+    if not found.dead:
+        return []
+    dead = f"{len(found.dead)} of {len(found.scales)} output channels have no weights"
+    return [f"{dead}: {_listed(found.dead)}"]
+
+
+def _level_notes(found: WeightScales, rule: LevelRule) -> list[str]:
+    fewer = [level for level in found.levels if level < MOST_LEVELS]
+    if rule != "bounded" or not fewer:
+        return []
+    number = f"{len(fewer)} of {len(found.levels)} output channels"
+    notes = [f"{number} have {min(fewer)} to {max(fewer)} levels, as more could overflow in F43"]
+    if found.unproven:
+        notes.append(f"with 31 levels these could still overflow: {_listed(found.unproven)}")
+    return notes
+
+
+def _listed(channels: Sequence[int]) -> str:
+    return ", ".join(map(str, channels[:8])) + (", ..." if len(channels) > 8 else "")

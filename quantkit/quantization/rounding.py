@@ -1,36 +1,16 @@
 """Floats to int8 and fp16 exactly as ncnn's x86 kernels round them.
 
-Facts: ncnn src/layer/x86/quantize_x86.cpp, cast_fp16.h, src/mat.cpp (float32_to_float16).
+Facts: ncnn src/layer/x86/cast_fp16.h, src/mat.cpp (float32_to_float16).
 """
 
 import numpy as np
 import numpy.typing as npt
 
+from quantkit.calibration.weight_integers import to_int8
+
+__all__ = ["to_fp16", "to_int8"]
+
 _SMALLEST_HALF = np.float32(2.0**-14)
-
-
-def to_int8(
-    weights: npt.NDArray[np.float32], scales: npt.NDArray[np.float32]
-) -> npt.NDArray[np.int8]:
-    """Quantize weights: round(weight * scale), half away from zero, within -127..127.
-
-    Args:
-        weights: Flat array; its rows of equal length belong to the scales one by one.
-        scales: One scale a row.
-
-    Returns:
-        Flat array of the same length.
-
-    Example:
-        >>> to_int8(np.float32([0.5, -1.5, 9, 1]), np.float32([1, 100])).tolist()
-        [1, -2, 127, 100]
-    """
-    scaled = weights.reshape(len(scales), -1) * scales[:, None]
-    np.clip(scaled, -128, 128, out=scaled)
-    # The sum is rounded to float32 before it is cut, as in the kernel.
-    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
-    quantized: npt.NDArray[np.int8] = np.clip(rounded, -127, 127).astype(np.int8)
-    return quantized.reshape(-1)
 
 
 def to_fp16(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:

@@ -25,7 +25,7 @@ def calibrated(folder: Path) -> CalibrationTable:
     paths = [folder / line for line in (folder / "inputs.txt").read_text().split()]
     names = [layer.name for layer in int8_layers(network)]
     statistics = collect(network, source, lambda: map(np.load, paths), names)
-    return calibrate(network, statistics, "kl", keep_hazards=True).table
+    return calibrate(network, statistics, "kl", keep_hazards=True, levels="ncnn2table").table
 
 
 @pytest.mark.slow

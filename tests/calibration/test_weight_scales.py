@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from quantkit.calibration.weight_scales import scale_count, weight_levels, weight_scales
+from quantkit.calibration.weight_scales import ncnn2table_levels, scale_count, weight_scales
 from quantkit.errors import InputError
 from quantkit.model.param import Layer
 
@@ -27,10 +27,10 @@ def layer(kind: str, params: dict[int, str]) -> Layer:
         ("InnerProduct", {}, 127),
     ],
 )
-def test_only_plain_3x3_convolutions_get_six_bits(
+def test_ncnn2table_gives_six_bits_to_plain_3x3_convolutions_only(
     kind: str, params: dict[int, str], levels: int
 ) -> None:
-    assert weight_levels(layer(kind, params)) == levels
+    assert ncnn2table_levels(layer(kind, params)) == levels
 
 
 def test_a_depthwise_layer_has_a_scale_for_each_group() -> None:
@@ -43,7 +43,8 @@ def test_a_depthwise_layer_has_a_scale_for_each_group() -> None:
 def test_a_scale_is_one_float32_division() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(50, 9)).astype(np.float32)
-    found = weight_scales(layer("Convolution", {0: "50", 1: "3"}), weights.ravel())
+    conv = layer("Convolution", {0: "50", 1: "3"})
+    found = weight_scales(conv, weights.ravel(), rule="ncnn2table")
     for row, scale in zip(weights, found.scales, strict=True):
         largest = np.float32(0)
         for weight in row:

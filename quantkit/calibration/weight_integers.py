@@ -1,0 +1,28 @@
+"""The integers that int8 weights become."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def to_int8(weights: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Quantize weights: round(weight * scale), half away from zero, within -127..127.
+
+    Exactly as ncnn's x86 kernel does. Source: ncnn src/layer/x86/quantize_x86.cpp.
+
+    Args:
+        weights: Flat array; its rows of equal length belong to the scales one by one.
+        scales: One scale a row.
+
+    Returns:
+        Flat array of the same length.
+
+    Example:
+        >>> to_int8(np.float32([0.5, -1.5, 9, 1]), np.float32([1, 100])).tolist()
+        [1, -2, 127, 100]
+    """
+    scaled = weights.reshape(len(scales), -1) * scales[:, None]
+    np.clip(scaled, -128, 128, out=scaled)
+    # The sum is rounded to float32 before it is cut, as in the kernel.
+    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
+    quantized: NDArray[np.int8] = np.clip(rounded, -127, 127).astype(np.int8)
+    return quantized.reshape(-1)
