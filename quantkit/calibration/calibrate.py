@@ -10,11 +10,12 @@ from quantkit.calibration.methods import Method, method_named
 from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.calibration.table import CalibrationTable, name_problem, printed, scale_problem
 from quantkit.calibration.weight_scales import LevelRule, WeightScales, weight_scales
-from quantkit.calibration.winograd_bound import MOST_LEVELS
 from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers
 from quantkit.model.network import Network
 from quantkit.model.nonnegative import nonnegative_blobs
 from quantkit.model.param import Layer
+
+_SEVEN_BITS = 63
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _dead_note(found: WeightScales) -> list[str]:
 
 
 def _level_notes(found: WeightScales, rule: LevelRule) -> list[str]:
-    fewer = [level for level in found.levels if level < MOST_LEVELS]
+    fewer = [level for level in found.levels if level < _SEVEN_BITS]
     if rule != "bounded" or not fewer:
         return []
     number = f"{len(fewer)} of {len(found.levels)} output channels"

@@ -67,14 +67,23 @@ def _hazard(layer: Layer, bottom: Sequence[int]) -> str | None:
         )
     if layer.float_param(18, 0.0) != 0:
         return "its border is padded with a value that is not zero, which int8 does not scale"
-    if layer.type == "ConvolutionDepthWise" and not is_depthwise(layer):
+    if needs_requantize(layer):
         outputs = layer.int_param(0, 0) // layer.int_param(7, 1)
-        if outputs % 8 == 0:
-            return (
-                f"a grouped convolution with {outputs} outputs a group is wrong in int8 on x86 "
-                "unless its output is requantized"
-            )
+        return (
+            f"a grouped convolution with {outputs} outputs a group is wrong in int8 on x86 "
+            "unless its output is requantized"
+        )
     return None
+
+
+def needs_requantize(layer: Layer) -> bool:
+    """Tell whether a layer is wrong in int8 on x86 unless it hands int8 on to the next one.
+
+    Grouped, not depthwise, convolutions with a multiple of 8 outputs a group are.
+    """
+    if layer.type != "ConvolutionDepthWise" or is_depthwise(layer):
+        return False
+    return layer.int_param(0, 0) // layer.int_param(7, 1) % 8 == 0
 
 
 def _dynamic(layer: Layer) -> bool:

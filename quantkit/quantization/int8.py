@@ -18,7 +18,7 @@ from quantkit.model.weights import (
     LayerWeights,
     Record,
 )
-from quantkit.quantization.requantize import RequantizeRule, first_consumer
+from quantkit.quantization.requantize import RequantizeRule, agreeing_consumers
 from quantkit.quantization.rounding import to_fp16, to_int8
 from quantkit.quantization.table_check import check_table
 
@@ -32,7 +32,7 @@ def quantize(
     table: CalibrationTable,
     *,
     store_fp16: bool = True,
-    requantize: RequantizeRule = first_consumer,
+    requantize: RequantizeRule = agreeing_consumers,
 ) -> Network:
     """Make the layers of a table int8.
 
@@ -42,7 +42,8 @@ def quantize(
         table: The scales; layers without an activation scale stay in floating point.
         store_fp16: Store the weights of those layers as fp16, as ncnn2int8 does. Without it they
             stay as they are, and the result differs by the int8 layers alone.
-        requantize: Which convolutions hand int8 on to the next one.
+        requantize: Which convolutions hand int8 on to the next one; ncnn2int8's own rule is
+            `first_consumer`, which goes wrong where siblings behind a Split differ in scale.
 
     Returns:
         The int8 network.

@@ -1,6 +1,6 @@
 """Requantize fusion: a convolution hands int8 on to the next one, without a float in between."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final
 
 from quantkit.model.graph import Graph
@@ -16,8 +16,8 @@ def first_consumer(graph: Graph, bottom_scales: Mapping[str, float]) -> dict[str
     """Fuse as ncnn2int8 does, with the scale of the first consumer.
 
     A convolution is fused when it is read by one int8 convolution directly, or by a Split whose
-    copies all go to int8 convolutions. Behind a Split the others get the first one's scale, which
-    is wrong for them if theirs differ. Source: ncnn tools/quantize/ncnn2int8.cpp,
+    copies all go to int8 convolutions. Behind a Split the others get the first one's integers,
+    which are wrong for them if their scales differ. Source: ncnn tools/quantize/ncnn2int8.cpp,
     fuse_requantize.
 
     Args:
@@ -27,13 +27,47 @@ def first_consumer(graph: Graph, bottom_scales: Mapping[str, float]) -> dict[str
     Returns:
         Scale of the output blob by name of each fused layer.
     """
-    fused: dict[str, float] = {}
+    return {
+        name: bottom_scales[readers[0]] for name, readers in fusible(graph, bottom_scales).items()
+    }
+
+
+def agreeing_consumers(graph: Graph, bottom_scales: Mapping[str, float]) -> dict[str, float]:
+    """Fuse as `first_consumer`, but only where all consumers have one scale.
+
+    Where they differ the output stays in floating point, so each quantizes it with its own scale.
+
+    Args:
+        graph: The network.
+        bottom_scales: Scale of the input blob by name of each layer that is int8.
+
+    Returns:
+        Scale of the output blob by name of each fused layer.
+    """
+    return {
+        name: bottom_scales[readers[0]]
+        for name, readers in fusible(graph, bottom_scales).items()
+        if len({bottom_scales[reader] for reader in readers}) == 1
+    }
+
+
+def fusible(graph: Graph, int8: Container[str]) -> dict[str, tuple[str, ...]]:
+    """Find the int8 convolutions whose output is read by int8 convolutions alone.
+
+    Args:
+        graph: The network.
+        int8: Names of the layers that are int8.
+
+    Returns:
+        The readers, in the order of the Split's copies, by the name of the layer before them.
+    """
+    found: dict[str, tuple[str, ...]] = {}
     for layer in graph.param.layers:
-        if layer.type in FUSED_TYPES and layer.name in bottom_scales:
-            readers = _convolutions(graph, layer.tops[0])
-            if readers and all(reader.name in bottom_scales for reader in readers):
-                fused[layer.name] = bottom_scales[readers[0].name]
-    return fused
+        if layer.type in FUSED_TYPES and layer.name in int8:
+            readers = tuple(reader.name for reader in _convolutions(graph, layer.tops[0]))
+            if readers and all(reader in int8 for reader in readers):
+                found[layer.name] = readers
+    return found
 
 
 def never(graph: Graph, bottom_scales: Mapping[str, float]) -> dict[str, float]:

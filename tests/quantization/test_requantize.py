@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from quantkit.model.graph import Graph
 from quantkit.model.param import Param
-from quantkit.quantization.requantize import first_consumer
-from tests.nets import INPUT, NetBuilder, small_network
+from quantkit.quantization.int8 import quantize
+from quantkit.quantization.requantize import agreeing_consumers, first_consumer
+from tests.nets import INPUT, NetBuilder, crop, small_network
+from tests.quantization.agreement import cosine, run, simple_table
 
 LAYERS = {"stem", "depthwise", "expand", "residual", "grouped", "neck", "left", "right", "head"}
 SCALES = {name: float(index + 1) for index, name in enumerate(sorted(LAYERS))}
@@ -51,3 +55,23 @@ def test_inner_products_are_neither_fused_nor_fused_into() -> None:
 
 def test_an_empty_graph_has_nothing_to_fuse() -> None:
     assert first_consumer(Graph(Param(())), {}) == {}
+
+
+def test_siblings_of_different_scale_are_not_fused(graph: Graph) -> None:
+    fused = first_consumer(graph, SCALES)
+    assert agreeing_consumers(graph, SCALES) == {k: v for k, v in fused.items() if k != "neck"}
+    agreed = SCALES | {"right": SCALES["left"]}
+    assert agreeing_consumers(graph, agreed) == first_consumer(graph, agreed) == fused
+
+
+def test_siblings_of_different_scale_come_closer_when_they_are_not_fused() -> None:
+    network = small_network(np.random.default_rng(0))
+    tensor = crop(np.random.default_rng(1))
+    table = simple_table(network, tensor, ["neck", "left", "right"])
+    scales = {**table.activation_scales, "left": 8 * table.activation_scales["left"]}
+    apart = replace(table, activation_scales=scales)
+    expected = run(network, tensor, "right")
+    wrong = run(quantize(network, apart, requantize=first_consumer), tensor, "right")
+    right = run(quantize(network, apart), tensor, "right")
+    assert cosine(wrong, expected) < 0.99
+    assert cosine(right, expected) > 0.999
