@@ -47,10 +47,10 @@ def as_inner_products(network: Network, shapes: Mapping[str, Sequence[int]]) -> 
 
 
 def _is_vector_convolution(layer: Layer) -> bool:
-    plain = layer.type == "Convolution" and not layer.int_param(19, 0)
+    if layer.type != "Convolution" or layer.int_param(19, 0) or layer.int_param(INT8_TERM, 0):
+        return False
     width = layer.int_param(1, 0)
-    kernel = width, layer.int_param(11, width)
-    return plain and kernel == (1, 1) and not layer.int_param(INT8_TERM, 0)
+    return (width, layer.int_param(11, width)) == (1, 1)
 
 
 def _inner_product(layer: Layer) -> Layer:

@@ -22,7 +22,8 @@ def squeeze_excite(**activation: int | str) -> Network:
     net.conv("reduce", "pooled", "reduced", (32, 8), relu=True)
     more = {int(key.removeprefix("p").replace("m", "-")): v for key, v in activation.items()}
     net.add("Convolution", "expand", ("reduced",), ("gate",), {0: 32, 1: 1, 5: 1, 6: 256} | more)
-    net.add("BinaryOp", "scale", (features, "gate"), (OUTPUT,), {0: 2})
+    net.add("BinaryOp", "scale", (features, "gate"), ("scaled",), {0: 2})
+    net.add("Interp", "resize", ("scaled",), (OUTPUT,), {0: 1, 1: "2.000000e+00", 2: "2.0"})
     return net.build()
 
 
