@@ -1,0 +1,1 @@
+"""Whole-graph equalization: one factor for all channels that must keep their ratio."""
