@@ -16,6 +16,7 @@ from quantkit.cli import (
     quantize,
     select,
     sensitivity,
+    table,
 )
 from quantkit.errors import QuantkitError
 
@@ -52,6 +53,7 @@ for name, command in (
     ("demo", demo.demo),
 ):
     app.command(name)(command)
+app.add_typer(table.app, name="table")
 
 
 def main() -> None:

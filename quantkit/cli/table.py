@@ -1,0 +1,119 @@
+"""`quantkit table`: check, show and compare calibration tables, ncnn2table's own included."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantkit.cli.console import feedback, results
+from quantkit.cli.options import JsonOption, ProjectOption
+from quantkit.errors import GateFailed, InputError
+
+if TYPE_CHECKING:
+    from quantkit.project.table_files import TableModel
+
+app = typer.Typer(
+    help="Check, show and compare calibration tables, ncnn2table's own included.",
+    no_args_is_help=True,
+)
+
+TableArgument = Annotated[Path, typer.Argument(help="Calibration table.")]
+ParamOption = Annotated[
+    Path | None, typer.Option(help="The fp32 .param it is for, instead of the project's model.")
+]
+BinOption = Annotated[
+    Path | None, typer.Option(help="The .bin [default: beside the .param, by its name].")
+]
+SizeOption = Annotated[
+    tuple[int, int] | None,
+    typer.Option(help="Width and height of the input, where the .param does not say."),
+]
+
+
+@app.command()
+def check(
+    table: TableArgument,
+    project: ProjectOption = None,
+    param: ParamOption = None,
+    bin: BinOption = None,
+    size: SizeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find what is wrong with a table; exit with 1 if a layer would be wrong or lost."""
+    from quantkit.project.table_files import check_table_file, findings_json
+    from quantkit.quantization.finding import counts
+    from quantkit.report.table import findings_sentence
+    from quantkit.storage import from_here, json_text
+
+    model = _model(project, param, bin, size)
+    findings = check_table_file(table, model)
+    if as_json:
+        typer.echo(json_text(findings_json(table, model, findings)), nl=False)
+    else:
+        for finding in findings:
+            typer.echo(finding.text(from_here(table)))
+        typer.echo(f"{findings_sentence(findings)} ({_against(model)})")
+    if errors := counts(findings)["error"]:
+        raise GateFailed(f"{table}: {errors} {'error' if errors == 1 else 'errors'}")
+
+
+@app.command()
+def show(
+    table: TableArgument,
+    project: ProjectOption = None,
+    param: ParamOption = None,
+    bin: BinOption = None,
+    size: SizeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a table for people: thresholds, weight scales, bits, and what stays in fp32."""
+    from quantkit.project.table_files import rows_json, table_file_rows
+    from quantkit.report.table import rows_table
+    from quantkit.storage import from_here, json_text
+
+    model = _model(project, param, bin, size)
+    rows = table_file_rows(table, model)
+    if as_json:
+        typer.echo(json_text(rows_json(table, model, rows)), nl=False)
+    else:
+        results().print(rows_table(rows, from_here(table)))
+
+
+@app.command()
+def diff(first: TableArgument, second: TableArgument, as_json: JsonOption = False) -> None:
+    """Show the layers that only one of two tables has, and the scales that differ."""
+    from quantkit.project.table_files import diff_json, diff_table_files
+    from quantkit.report.table import diff_table
+    from quantkit.storage import json_text
+
+    found = diff_table_files(first, second)
+    if as_json:
+        typer.echo(json_text(diff_json(first, second, found)), nl=False)
+    else:
+        names = ("first", "second") if first.name == second.name else (first.stem, second.stem)
+        results().print(diff_table(found, *names))
+
+
+def _against(model: "TableModel | None") -> str:
+    if model is None:
+        return "no model: only the lines were checked"
+    return model.name if model.shapes else f"{model.name}; with --size also for 1-D convolutions"
+
+
+def _model(
+    project: Path | None, param: Path | None, bin: Path | None, size: tuple[int, int] | None
+) -> "TableModel | None":
+    """Find the network that was named, else the project's; None where there is neither."""
+    from quantkit.project import find_project, load_project
+    from quantkit.project.table_files import ncnn_model, project_model
+
+    if bin is not None and param is None:
+        message = "give --param beside --bin"
+        raise InputError(message)
+    if param is not None:
+        return ncnn_model(param, bin or param.with_suffix(".bin"), size)
+    found = project or find_project(Path.cwd())
+    if found is None:
+        return None
+    with feedback() as shown:
+        return project_model(load_project(found), shown)

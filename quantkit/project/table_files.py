@@ -1,0 +1,162 @@
+"""The network that a table on disk is for, and what is said about the table."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from quantkit.calibration.provenance import read_provenance
+from quantkit.calibration.table import read_table
+from quantkit.errors import InputError
+from quantkit.model.network import Network, read_network
+from quantkit.model.param import read_param
+from quantkit.model.shape_rule import Shape
+from quantkit.model.shapes import blob_shapes
+from quantkit.model.weights import read_weights
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+from quantkit.project.exporting import export_model
+from quantkit.quantization.finding import Finding, counts
+from quantkit.quantization.table_diff import TableDiff, diff_tables
+from quantkit.quantization.table_lint import lint_table
+from quantkit.quantization.table_rows import TableRow, table_rows
+from quantkit.storage import read_bytes, sha256_file
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """An fp32 network to hold a table against.
+
+    Attributes:
+        network: The network.
+        shapes: Shape by blob name; empty where the input's shape is not known.
+        name: Where it came from, for a person.
+    """
+
+    network: Network
+    shapes: Mapping[str, Shape]
+    name: str
+
+
+def project_model(project: Project, feedback: Feedback) -> TableModel:
+    """Take the model of a project, exported where it is not yet.
+
+    Raises:
+        InputError: The model cannot be converted.
+    """
+    files = export_model(project, feedback).ncnn
+    width, height = project.input.size
+    network = read_network(files)
+    shapes = _shapes(network, {files.input: (3, height, width)})
+    return TableModel(network, shapes, project.name)
+
+
+def ncnn_model(param: Path, weights: Path, size: tuple[int, int] | None = None) -> TableModel:
+    """Take an ncnn pair.
+
+    Args:
+        param: The .param file.
+        weights: The .bin file.
+        size: Width and height of its input, where the .param does not say.
+
+    Raises:
+        InputError: A file cannot be read or is malformed.
+    """
+    graph = read_param(param)
+    network = Network(graph, read_weights(graph, weights))
+    inputs = [blob for layer in graph.layers if layer.type == "Input" for blob in layer.tops]
+    given = dict.fromkeys(inputs[:1], (3, size[1], size[0])) if size else {}
+    return TableModel(network, _shapes(network, given), param.name)
+
+
+def check_table_file(table: Path, model: TableModel | None) -> tuple[Finding, ...]:
+    """Find what is wrong with a table file.
+
+    Args:
+        table: The file, ncnn2table's own included.
+        model: The network that it is for; without it only the lines are looked at.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    text = read_bytes(table).decode("utf-8", "replace")
+    if model is None:
+        return lint_table(text)
+    return lint_table(text, model.network, model.shapes)
+
+
+def findings_json(
+    table: Path, model: TableModel | None, findings: tuple[Finding, ...]
+) -> dict[str, Any]:
+    """Make the JSON object of `quantkit table check --json`."""
+    return {
+        "schema": SCHEMA,
+        "table": str(table),
+        "model": None if model is None else model.name,
+        "counts": dict(counts(findings)),
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def table_file_rows(table: Path, model: TableModel | None) -> tuple[TableRow, ...]:
+    """Lay a table file out by layer, with the reasons of the .json beside it.
+
+    Raises:
+        InputError: The table cannot be read or is malformed.
+    """
+    scales, left_out = read_table(table), _left_out(table)
+    if model is None:
+        return table_rows(scales, left_out=left_out)
+    return table_rows(scales, model.network, model.shapes, left_out)
+
+
+def rows_json(table: Path, model: TableModel | None, rows: tuple[TableRow, ...]) -> dict[str, Any]:
+    """Make the JSON object of `quantkit table show --json`."""
+    return {
+        "schema": SCHEMA,
+        "table": str(table),
+        "model": None if model is None else model.name,
+        "layers": [asdict(row) for row in rows],
+    }
+
+
+def diff_table_files(first: Path, second: Path) -> TableDiff:
+    """Compare two table files.
+
+    Raises:
+        InputError: One of them cannot be read or is malformed.
+    """
+    return diff_tables(read_table(first), read_table(second))
+
+
+def diff_json(first: Path, second: Path, diff: TableDiff) -> dict[str, Any]:
+    """Make the JSON object of `quantkit table diff --json`."""
+    changes = [{**asdict(change), "ratio": change.ratio} for change in diff.changes]
+    return {
+        "schema": SCHEMA,
+        "first": str(first),
+        "second": str(second),
+        **asdict(diff),
+        "changes": changes,
+    }
+
+
+def _left_out(table: Path) -> Mapping[str, str]:
+    beside = table.with_suffix(".json")
+    if not beside.is_file():
+        return {}
+    try:
+        origin = read_provenance(beside)
+    except InputError:
+        return {}
+    return origin.left_out if origin.table_sha256 == sha256_file(table) else {}
+
+
+def _shapes(network: Network, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+    try:
+        return blob_shapes(network.param, inputs)
+    except InputError:
+        # Some types make shapes that depend on more than shapes: what needs them is left out.
+        return {}

@@ -1,0 +1,107 @@
+"""`quantkit table` in this process, with a project, with a pair of files, and with neither."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantkit.calibration.table import CalibrationTable
+from quantkit.cli import main
+from quantkit.model.eligibility import int8_layers
+from tests.nets import crop, small_network
+from tests.projects import small_project
+from tests.quantization.agreement import simple_table
+
+NETWORK = small_network(np.random.default_rng(0))
+
+
+def quantkit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    sys.argv = ["quantkit", "table", *arguments]
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    return (ended.value.code if isinstance(ended.value.code, int) else 0), *printed
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CalibrationTable:
+    """A sound table in `t.table` of the current folder, with its project in `project`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [])
+    small_project(tmp_path / "project", images=1)
+    layers = [layer.name for layer in int8_layers(NETWORK)]
+    found = simple_table(NETWORK, crop(np.random.default_rng(1)), layers)
+    scales = {**found.activation_scales, "right": found.activation_scales["left"]}
+    sound = CalibrationTable(found.weight_scales, scales)
+    Path("t.table").write_text(sound.text())
+    return sound
+
+
+def test_a_sound_table_passes(table: CalibrationTable, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = quantkit(capsys, "check", "t.table", "--project", "project")
+    assert (code, out) == (0, "0 errors, 0 warnings, 0 hints (small)\n")
+
+
+def test_a_bad_table_fails_the_gate_with_a_line_for_each_problem(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = table.text().replace("\nhead ", "\nhaed ").replace("\nneck ", "\n\nneck ")
+    Path("t.table").write_text(text)
+    files = ("--param", "project/model/net.param")
+    code, out, err = quantkit(capsys, "check", "t.table", *files)
+    assert code == 1
+    assert err == "error: t.table: 2 errors\n"
+    lines = out.splitlines()
+    assert lines[0].startswith("t.table:10: warning: layer 'head': stays in fp32, as it has no")
+    assert lines[1].startswith("t.table:17: error: blank line: ncnn2int8 stops reading here")
+    assert lines[2].startswith("t.table:21: error: layer 'haed': its activation line is of")
+    assert lines[3].startswith("2 errors, 1 warning, 0 hints (net.param; with --size")
+    code, out, _ = quantkit(capsys, "check", "t.table", *files, "--size", "48", "64", "--json")
+    assert code == 1
+    value = json.loads(out)
+    assert value["counts"] == {"error": 2, "warning": 1, "hint": 0}
+    assert [finding["line"] for finding in value["findings"]] == [10, 17, 21]
+
+
+def test_without_a_project_only_the_lines_are_checked(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.table").write_bytes(b"\xff\xfe 1.0\n")
+    code, out, _ = quantkit(capsys, "check", "t.table")
+    assert code == 0
+    assert out.endswith("(no model: only the lines were checked)\n")
+    assert quantkit(capsys, "check", "other.table")[0] == 2
+    assert quantkit(capsys, "check", "t.table", "--bin", "net.bin")[0] == 2
+
+
+def test_a_table_is_shown_with_what_stays_in_fp32(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.table").write_text(table.without(["neck"]).text())
+    code, out, _ = quantkit(capsys, "show", "t.table", "--project", "project")
+    assert code == 0
+    assert "fp32  neck: it is not in the table" in out
+    assert "9 layers in int8, 1 in fp32" in out
+    value = json.loads(quantkit(capsys, "show", "t.table", "--project", "project", "--json")[1])
+    stem = value["layers"][0]
+    assert (stem["layer"], stem["type"], stem["levels"]) == ("stem", "Convolution", [127, 127])
+    assert stem["threshold"] == pytest.approx(127 / table.activation_scales["stem"], rel=1e-4)
+
+
+def test_two_tables_are_compared(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scales = {**table.activation_scales, "stem": 2 * table.activation_scales["stem"]}
+    other = CalibrationTable(table.weight_scales, scales).without(["head"])
+    Path("o.table").write_text(other.text())
+    code, out, _ = quantkit(capsys, "diff", "t.table", "o.table")
+    assert code == 0
+    assert "only in t: head" in out
+    assert "8 layers are the same in both" in out
+    value = json.loads(quantkit(capsys, "diff", "t.table", "o.table", "--json")[1])
+    assert value["only_first"] == ["head"]
+    assert [(x["layer"], x["ratio"]) for x in value["changes"]] == [
+        ("stem", pytest.approx(2, rel=1e-5))
+    ]
