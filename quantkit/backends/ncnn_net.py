@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -141,12 +141,32 @@ class NcnnNet:
         if tensor.ndim != 3 or 0 in tensor.shape:
             message = f"an ncnn input has shape (channels, height, width), got {tensor.shape}"
             raise InputError(message)
+        return self.start({self.input: tensor}).blobs(blobs)
+
+    def start(self, inputs: Mapping[str, NDArray[np.float32]]) -> "Forward":
+        """Begin a forward pass, from the input or from blobs in the middle of the network.
+
+        Only the layers between what is fed and what is asked for are run. Fed with all blobs that
+        a whole run would hold at some layer, the rest of the network gives the same bits.
+
+        Args:
+            inputs: Values by blob name, copied, each of one to four axes.
+
+        Raises:
+            InputError: A blob is not in the network, or has no values or too many axes.
+        """
         extractor = self._net.create_extractor()
-        # A Mat neither keeps its array alive nor understands strides, and an in-place layer would
-        # write to it: the array needs a name until the copy is made.
-        array = np.ascontiguousarray(tensor, np.float32)
-        extractor.input(self.input, ncnn.Mat(array).clone())
-        return {name: _extract(extractor, name) for name in self._in_order(blobs)}
+        for name, values in inputs.items():
+            if not 1 <= values.ndim <= 4 or 0 in values.shape:
+                message = f"an ncnn blob has one to four axes, '{name}' got shape {values.shape}"
+                raise InputError(message)
+            # A Mat neither keeps its array alive nor understands strides, and an in-place layer
+            # would write to it: the array needs a name until the copy is made.
+            array = np.ascontiguousarray(values, np.float32)
+            if extractor.input(name, ncnn.Mat(array).clone()) != 0:
+                message = f"blob '{name}' is not in the network"
+                raise InputError(message)
+        return Forward(extractor, self._in_order)
 
     def _in_order(self, blobs: Sequence[str]) -> list[str]:
         if len(blobs) == 1:
@@ -159,6 +179,31 @@ class NcnnNet:
             message = f"blob '{unknown}' is not in the network"
             raise InputError(message)
         return sorted(set(blobs), key=self._rank.__getitem__)
+
+
+class Forward:
+    """A forward pass that is under way, made by `NcnnNet.start`.
+
+    Asked for blobs in the order of the layers it goes on from where it is. A light network has
+    freed the blobs that a later layer has read: they cannot be asked for any more.
+    """
+
+    def __init__(
+        self, extractor: ncnn.Extractor, in_order: Callable[[Sequence[str]], list[str]]
+    ) -> None:
+        self._extractor = extractor
+        self._in_order = in_order
+
+    def blobs(self, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Go on until these blobs are there.
+
+        Returns:
+            A copy of each by its name.
+
+        Raises:
+            InputError: A blob cannot be computed.
+        """
+        return {name: _extract(self._extractor, name) for name in self._in_order(names)}
 
 
 def _load(
