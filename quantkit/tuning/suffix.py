@@ -38,12 +38,20 @@ class Cuts:
     """
 
     def __init__(self, param: Param, outputs: Sequence[str]) -> None:
-        self.layers = param.layers
         self.outputs = tuple(outputs)
-        self.index = {layer.name: number for number, layer in enumerate(param.layers)}
+        self.param = param
+        self._index = {layer.name: number for number, layer in enumerate(param.layers)}
         self._born = {top: n for n, layer in enumerate(param.layers) for top in layer.tops}
         self._read = {blob: n for n, layer in enumerate(param.layers) for blob in layer.bottoms}
         self._read |= dict.fromkeys(outputs, len(param.layers))
+
+    def of(self, layer: str) -> int:
+        """Find the cut before a layer.
+
+        Raises:
+            InputError: There is no such layer.
+        """
+        return self._index[self.param.layer(layer).name]
 
     def before(self, cut: int) -> tuple[str, ...]:
         """Name the blobs that are alive before a layer."""
@@ -102,10 +110,10 @@ class Walk:
         The layers must be asked for in their order.
 
         Raises:
-            InputError: A blob cannot be computed.
+            InputError: There is no such layer, or a blob cannot be computed.
         """
-        cut = self.cuts.index[layer]
-        passed = {name: net for name, net in self._pending.items() if self.cuts.index[name] < cut}
+        cut = self.cuts.of(layer)
+        passed = {name: net for name, net in self._pending.items() if self.cuts.of(name) < cut}
 
         def advance(forward: Forward) -> tuple[Forward, dict[str, Array]]:
             forward = self._through(forward, passed)
@@ -129,10 +137,10 @@ class Walk:
             The outputs of each crop.
 
         Raises:
-            InputError: An output cannot be computed.
+            InputError: There is no such layer, or an output cannot be computed.
         """
-        cut = self.cuts.index[layer]
-        ahead = {name: net for name, net in self._pending.items() if self.cuts.index[name] >= cut}
+        cut = self.cuts.of(layer)
+        ahead = {name: net for name, net in self._pending.items() if self.cuts.of(name) >= cut}
         ahead |= swaps
 
         def finish(blobs: Blobs) -> Outputs:
@@ -146,9 +154,9 @@ class Walk:
         self._pending.update(swaps)
 
     def _through(self, forward: Forward, swaps: Swaps) -> Forward:
-        for name in sorted(swaps, key=self.cuts.index.__getitem__):
-            cut = self.cuts.index[name]
-            layer = self.cuts.layers[cut]
+        for name in sorted(swaps, key=self.cuts.of):
+            cut = self.cuts.of(name)
+            layer = self.cuts.param.layers[cut]
             blobs = forward.blobs(self.cuts.before(cut))
             made = swaps[name].start({blob: blobs[blob] for blob in layer.bottoms})
             blobs |= made.blobs(layer.tops)
