@@ -19,12 +19,13 @@ class BlobStatistics:
     Attributes:
         absmax: Largest absolute value.
         histogram: Shape (2048,), int64: how many values other than zero have an absolute value
-            in each 1/2048 of 0 to `absmax`.
+            in each 1/2048 of 0 to `absmax`; of all values or of a sample of them.
         count: Number of values, zeros included.
         zeros: Number of values that are exactly zero.
         minimum: Smallest value.
         maximum: Largest value.
         shape: Of the blob, without a batch axis.
+        channel_absmax: Largest absolute value by channel (first axis), where it was asked for.
     """
 
     absmax: float
@@ -34,6 +35,7 @@ class BlobStatistics:
     minimum: float
     maximum: float
     shape: tuple[int, ...]
+    channel_absmax: NDArray[np.float32] | None = None
 
     @property
     def zero_fraction(self) -> float:

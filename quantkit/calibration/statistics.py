@@ -4,19 +4,17 @@ The first pass finds the ranges, the second counts the histograms, as ncnn2table
 forward of a crop serves all layers, and a blob that several layers read is counted once.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.blob_statistics import BINS, BlobStatistics, bin_counts
-from quantkit.errors import InputError
-from quantkit.model.graph import Graph
+from quantkit.calibration.forward_pool import in_order
+from quantkit.calibration.layer_inputs import LayerInputs, no_crops
 from quantkit.model.network import Network
 from quantkit.progress import Progress, silent
 
@@ -56,20 +54,13 @@ def collect(
         InputError: There are no crops, a crop has a wrong shape, or an activation is NaN or
             infinite; blob, layer and crop are named.
     """
-    graph = Graph(network.param)
-    sources = {name: _source(graph, network, name) for name in layers}
-    readers = {blob: name for name, blob in reversed(sources.items())}
-    blobs = [blob for blob in graph.blobs if blob in readers]
+    inputs = LayerInputs.of(network, layers)
     with NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=()) as net:
-        run = _Passes(net, blobs, crops, threads, progress, total)
-        ranges = run.ranges(readers, describe)
+        run = _Passes(net, inputs, crops, threads, progress, total)
+        ranges = run.ranges(describe)
         histograms = run.histograms(ranges)
-    statistics = {blob: _statistics(ranges[blob], histograms[blob]) for blob in blobs}
-    return {name: statistics[blob] for name, blob in sources.items()}
-
-
-def _source(graph: Graph, network: Network, layer: str) -> str:
-    return graph.resolve_split(network.param.layer(layer).bottoms[0])
+    statistics = {blob: _statistics(ranges[blob], histograms[blob]) for blob in inputs.blobs}
+    return {name: statistics[blob] for name, blob in inputs.sources.items()}
 
 
 @dataclass(frozen=True)
@@ -99,28 +90,25 @@ class _Passes:
     """The two passes over the crops."""
 
     net: NcnnNet
-    blobs: Sequence[str]
+    inputs: LayerInputs
     crops: Callable[[], Iterable[Array]]
     threads: int
     progress: Progress
     total: int
 
-    def ranges(
-        self, readers: Mapping[str, str], describe: Callable[[int], str]
-    ) -> dict[str, _Range]:
+    def ranges(self, describe: Callable[[int], str]) -> dict[str, _Range]:
         merged: dict[str, _Range] = {}
         for index, found in enumerate(self._each("ranges", lambda blob, values: _range(values))):
             for blob, one in found.items():
                 if not np.isfinite(one.absmax):
-                    raise _not_finite(blob, readers[blob], describe(index))
+                    raise self.inputs.not_finite(blob, describe(index))
                 merged[blob] = merged[blob].joined(one) if blob in merged else one
-        if not merged and self.blobs:
-            message = "there are no calibration crops; nothing can be calibrated"
-            raise InputError(message)
+        if not merged and self.inputs.blobs:
+            raise no_crops()
         return merged
 
     def histograms(self, ranges: Mapping[str, _Range]) -> dict[str, NDArray[np.int64]]:
-        totals = {blob: np.zeros(BINS, np.int64) for blob in self.blobs}
+        totals = {blob: np.zeros(BINS, np.int64) for blob in self.inputs.blobs}
 
         def count(blob: str, values: Array) -> NDArray[np.int64] | None:
             absmax = ranges[blob].absmax
@@ -134,10 +122,10 @@ class _Passes:
 
     def _each(self, stage: str, work: Callable[[str, Array], T]) -> Iterator[dict[str, T]]:
         def one(crop: Array) -> dict[str, T]:
-            values = self.net.run_blobs(crop, self.blobs)
-            return {blob: work(blob, values.pop(blob)) for blob in self.blobs}
+            values = self.net.run_blobs(crop, self.inputs.blobs)
+            return {blob: work(blob, values.pop(blob)) for blob in self.inputs.blobs}
 
-        for done, result in enumerate(_in_order(one, self.crops(), self.threads), start=1):
+        for done, result in enumerate(in_order(one, self.crops(), self.threads), start=1):
             yield result
             self.progress(stage, done, max(done, self.total))
 
@@ -145,14 +133,6 @@ class _Passes:
 def _range(values: Array) -> _Range:
     zeros = values.size - int(np.count_nonzero(values != 0))
     return _Range(float(values.min()), float(values.max()), values.size, zeros, values.shape)
-
-
-def _not_finite(blob: str, layer: str, crop: str) -> InputError:
-    message = (
-        f"blob '{blob}', the input of layer '{layer}', holds NaN or infinity for {crop};"
-        " check the network's weights and the crop"
-    )
-    return InputError(message)
 
 
 def _statistics(found: _Range, histogram: NDArray[np.int64]) -> BlobStatistics:
@@ -167,14 +147,3 @@ def _statistics(found: _Range, histogram: NDArray[np.int64]) -> BlobStatistics:
         maximum=found.maximum,
         shape=found.shape,
     )
-
-
-def _in_order(work: Callable[[Any], T], items: Iterable[Any], threads: int) -> Iterator[T]:
-    waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

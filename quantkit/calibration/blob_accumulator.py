@@ -1,0 +1,141 @@
+"""What one thread has seen of one blob so far."""
+
+import math
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.backends.ncnn_views import BlobView
+from quantkit.calibration.blob_statistics import BINS, BlobStatistics
+from quantkit.calibration.growing_histogram import GrowingHistogram
+
+# Values that wait to be counted together: OpenCV's call costs as much as some thousand values.
+_WAITING: Final = 1 << 14
+
+
+class BlobAccumulator:
+    """Range and zeros of all values of a blob, and the histogram of every so many of them.
+
+    Args:
+        samples: How many values of a crop are counted in the histogram, about.
+        channels: Also keep the largest absolute value of each channel.
+    """
+
+    def __init__(self, samples: int, *, channels: bool = False) -> None:
+        self._samples = samples
+        self._shape: tuple[int, ...] = ()
+        self._stride = 1
+        self._minimum = math.inf
+        self._maximum = -math.inf
+        self._count = 0
+        self._zeros = 0
+        self._histogram = GrowingHistogram()
+        self._waiting = np.empty(_WAITING, np.float32)
+        self._filled = 0
+        self._channels: NDArray[np.float32] | None = np.zeros(0, np.float32) if channels else None
+
+    def add(self, blob: BlobView, phase: int) -> bool:
+        """Take in the blob of one crop.
+
+        Args:
+            blob: As ncnn has it in memory.
+            phase: Says with which value sampling begins: any number that depends on the crop.
+
+        Returns:
+            Whether all values are finite; if not, nothing more than the range is taken in.
+        """
+        values = blob.values
+        low, high = float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
+        if not (low > -math.inf and high < math.inf):
+            return False
+        if blob.shape != self._shape:
+            self._shape = blob.shape
+            self._stride = sampling_stride(values.size, self._samples)
+        self._minimum = min(self._minimum, low)
+        self._maximum = max(self._maximum, high)
+        self._count += values.size
+        if low <= 0 <= high:
+            self._zeros += int(np.count_nonzero(np.equal(values, 0)))
+        self._sample(values[phase % self._stride :: self._stride])
+        if self._channels is not None:
+            self._channels = _largest(self._channels, channel_absmax(blob))
+        return True
+
+    def merge(self, other: Self) -> None:
+        """Take in what another thread has seen of the same blob."""
+        other._flush()
+        self._shape = self._shape or other._shape
+        self._minimum = min(self._minimum, other._minimum)
+        self._maximum = max(self._maximum, other._maximum)
+        self._count += other._count
+        self._zeros += other._zeros
+        self._histogram.merge(other._histogram)
+        if self._channels is not None and other._channels is not None:
+            self._channels = _largest(self._channels, other._channels)
+
+    def statistics(self) -> BlobStatistics:
+        """Sum up; there was at least one crop."""
+        self._flush()
+        absmax = max(abs(self._minimum), abs(self._maximum))
+        counted = absmax > 0
+        return BlobStatistics(
+            absmax=absmax,
+            histogram=self._histogram.resampled(absmax) if counted else np.zeros(BINS, np.int64),
+            count=self._count,
+            zeros=self._zeros,
+            minimum=self._minimum,
+            maximum=self._maximum,
+            shape=self._shape,
+            channel_absmax=self._channels,
+        )
+
+    def _sample(self, values: NDArray[np.float32]) -> None:
+        if values.size > _WAITING - self._filled:
+            self._flush()
+        if values.size > _WAITING // 2:
+            for start in range(0, values.size, _WAITING):
+                self._histogram.add(values[start : start + _WAITING])
+            return
+        self._waiting[self._filled : self._filled + values.size] = values
+        self._filled += values.size
+
+    def _flush(self) -> None:
+        self._histogram.add(self._waiting[: self._filled])
+        self._filled = 0
+
+
+def sampling_stride(size: int, samples: int) -> int:
+    """Find how far apart sampled values lie: as near as can be, and prime to all axes.
+
+    So every column, row, channel and place in a pack has its share.
+
+    Example:
+        >>> sampling_stride(64 * 48 * 16, 4096), sampling_stride(100, 4096)
+        (13, 1)
+    """
+    stride = max(1, -(-size // samples))
+    while math.gcd(stride, size) > 1:
+        stride += 1
+    return stride
+
+
+def channel_absmax(blob: BlobView) -> NDArray[np.float32]:
+    """Find the largest absolute value of each channel (of the blob's first axis).
+
+    Returns:
+        Shape (channels,).
+    """
+    largest = np.abs(blob.packed())
+    # numpy is slow along a middle axis; halves of it, one upon the other, are not.
+    while (rows := largest.shape[1]) > 1:
+        half = rows // 2
+        folded = np.maximum(largest[:, :half], largest[:, half : 2 * half])
+        if rows % 2:
+            np.maximum(folded[:, :1], largest[:, -1:], out=folded[:, :1])
+        largest = folded
+    return largest.reshape(-1)
+
+
+def _largest(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.maximum(one, other) if one.size and other.size else max(one, other, key=np.size)
