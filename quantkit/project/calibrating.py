@@ -182,7 +182,7 @@ def ready_table(
         int8=written.files,
         layers=len(written.layers),
         left_out=origin.left_out,
-        notes=origin.notes,
+        notes={**origin.notes, **written.differing},
     )
 
 

@@ -1,10 +1,12 @@
 """The quantization step: the int8 model of a table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantkit.calibration.table import read_table
+from quantkit.errors import InputError
 from quantkit.model.eligibility import quantized_layers
 from quantkit.model.network import Network, read_network, write_network
 from quantkit.model.source import NcnnFiles
@@ -12,6 +14,7 @@ from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 from quantkit.quantization.int8 import quantize
+from quantkit.quantization.loaded import LoadedLayers, loaded_layers
 from quantkit.storage import from_here
 
 
@@ -21,11 +24,18 @@ class WrittenInt8:
 
     Attributes:
         files: Its .param and .bin.
-        layers: The layers that run in int8.
+        layers: The layers that are int8.
+        loaded: What became of them in ncnn; None where the files were there already.
     """
 
     files: NcnnFiles
     layers: tuple[str, ...]
+    loaded: LoadedLayers | None = None
+
+    @property
+    def differing(self) -> Mapping[str, str]:
+        """What is wrong with layers that should be int8, by layer."""
+        return {} if self.loaded is None else self.loaded.differing
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of `quantkit quantize --json`."""
@@ -34,6 +44,7 @@ class WrittenInt8:
             "param": str(self.files.param),
             "bin": str(self.files.bin),
             "int8_layers": list(self.layers),
+            "differing": dict(self.differing),
         }
 
     def lines(self) -> list[str]:
@@ -42,6 +53,7 @@ class WrittenInt8:
             f"int8 model  {from_here(self.files.param)}",
             f"            {from_here(self.files.bin)}",
             f"{len(self.layers)} layers in int8",
+            *([] if self.loaded is None else self.loaded.lines()),
         ]
 
 
@@ -63,6 +75,8 @@ def quantize_model(project: Project, table: Path, feedback: Feedback) -> Written
 def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path) -> WrittenInt8:
     """Write the int8 model of a table into the project's work folder, where it may be replaced.
 
+    New files are loaded in a child process, to see that the layers run as they should.
+
     Args:
         project: The project.
         network: The fp32 network.
@@ -71,13 +85,26 @@ def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path)
 
     Raises:
         InputError: The table does not fit the network, or the files cannot be written.
+        BackendDied: ncnn died of the int8 model.
     """
-    int8 = quantize(network, read_table(table))
+    scales = read_table(table)
+    int8 = quantize(network, scales)
     files = NcnnFiles(
         param=project.work_dir / f"{table.stem}-int8.param",
         bin=project.work_dir / f"{table.stem}-int8.bin",
         input=fp32.input,
         outputs=fp32.outputs,
     )
+    layers = quantized_layers(int8)
+    if _is_there(int8, files):
+        return WrittenInt8(files, layers)
     write_network(int8, files.param, files.bin, overwrite=True)
-    return WrittenInt8(files, quantized_layers(int8))
+    width, height = project.input.size
+    return WrittenInt8(files, layers, loaded_layers(files, scales.layers, (3, height, width)))
+
+
+def _is_there(network: Network, files: NcnnFiles) -> bool:
+    try:
+        return read_network(files).sha256 == network.sha256
+    except InputError:
+        return False
