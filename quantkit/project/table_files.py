@@ -1,11 +1,11 @@
 """The network that a table on disk is for, and what is said about the table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from quantkit.calibration.provenance import read_provenance
+from quantkit.calibration.provenance import Provenance, read_provenance
 from quantkit.calibration.table import read_table
 from quantkit.errors import InputError
 from quantkit.model.network import Network, read_network
@@ -84,7 +84,8 @@ def check_table_file(table: Path, model: TableModel | None) -> tuple[Finding, ..
     text = read_bytes(table).decode("utf-8", "replace")
     if model is None:
         return lint_table(text)
-    return lint_table(text, model.network, model.shapes)
+    findings = lint_table(text, model.network, model.shapes)
+    return (*findings, *_origin_findings(table, model))
 
 
 def findings_json(
@@ -144,14 +145,29 @@ def diff_json(first: Path, second: Path, diff: TableDiff) -> dict[str, Any]:
 
 
 def _left_out(table: Path) -> Mapping[str, str]:
+    origin = _origin(table)
+    return origin.left_out if origin and origin.table_sha256 == sha256_file(table) else {}
+
+
+def _origin_findings(table: Path, model: TableModel) -> Iterator[Finding]:
+    origin, beside = _origin(table), table.with_suffix(".json").name
+    if origin is None:
+        return
+    if origin.table_sha256 != sha256_file(table):
+        message = f"is not the table that {beside} describes"
+        yield Finding("warning", None, None, message, "give it another name, or calibrate again")
+    elif origin.model_sha256 != model.network.sha256:
+        message = f"was made for another network than {model.name}, says {beside}"
+        fix = "give that network with --param and --bin, or calibrate again"
+        yield Finding("error", None, None, message, fix)
+
+
+def _origin(table: Path) -> Provenance | None:
     beside = table.with_suffix(".json")
-    if not beside.is_file():
-        return {}
     try:
-        origin = read_provenance(beside)
+        return read_provenance(beside) if beside.is_file() else None
     except InputError:
-        return {}
-    return origin.left_out if origin.table_sha256 == sha256_file(table) else {}
+        return None
 
 
 def _shapes(network: Network, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantkit.calibration.provenance import Provenance
 from quantkit.calibration.table import CalibrationTable
 from quantkit.cli import main
 from quantkit.model.eligibility import int8_layers
+from quantkit.storage import sha256_file
 from tests.nets import crop, small_network
 from tests.projects import small_project
 from tests.quantization.agreement import simple_table
@@ -105,3 +107,35 @@ def test_two_tables_are_compared(
     assert [(x["layer"], x["ratio"]) for x in value["changes"]] == [
         ("stem", pytest.approx(2, rel=1e-5))
     ]
+
+
+def test_a_table_of_another_network_or_of_other_content_is_named(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def origin(model: str) -> Provenance:
+        digest = sha256_file(Path("t.table"))
+        return Provenance(
+            table_sha256=digest,
+            model_sha256=model,
+            calibration_set="set",
+            calibration_set_sha256="",
+            method="kl",
+            keep_hazards=False,
+            preprocess={},
+            versions={},
+            layers={},
+            left_out={},
+            notes={},
+        )
+
+    check = ("check", "t.table", "--project", "project")
+    Path("t.json").write_text(origin(NETWORK.sha256).text())
+    assert quantkit(capsys, *check)[0] == 0
+    Path("t.json").write_text(origin("another").text())
+    code, out, _ = quantkit(capsys, *check)
+    assert code == 1
+    assert "t.table: error: was made for another network than small, says t.json" in out
+    Path("t.table").write_text("# changed\n" + table.text())
+    code, out, _ = quantkit(capsys, *check)
+    assert code == 0
+    assert "t.table: warning: is not the table that t.json describes" in out
