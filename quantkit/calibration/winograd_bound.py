@@ -48,9 +48,9 @@ def largest_sums(integers: NDArray[np.int8], *, nonnegative: bool = False) -> ND
         >>> largest_sums(weights).tolist(), largest_sums(weights, nonnegative=True).tolist()
         ([889, 381], [508, 381])
     """
-    rows = integers.reshape(len(integers), -1).astype(np.int64)
-    positive = np.where(rows > 0, rows, 0).sum(axis=1)
-    negative = positive - rows.sum(axis=1)
+    rows = integers.reshape(len(integers), -1)
+    positive = np.maximum(rows, 0).sum(axis=1, dtype=np.int64)
+    negative = positive - rows.sum(axis=1, dtype=np.int64)
     sums = np.maximum(positive, negative) if nonnegative else positive + negative
     return np.asarray(127 * sums, np.int64)
 

@@ -53,13 +53,17 @@ def weight_rows(network: Network, layer: Layer) -> NDArray[np.float32]:
 
 def used_levels(rows: NDArray[np.float32], scales: tuple[float, ...]) -> NDArray[np.int64]:
     """Say which integer the largest weight of each row becomes."""
-    levels: NDArray[np.int64] = np.abs(_integers(rows, scales)).max(axis=1)
-    return levels
+    return _largest(_integers(rows, scales))
 
 
-def _integers(rows: NDArray[np.float32], scales: tuple[float, ...]) -> NDArray[np.int64]:
-    quantized = to_int8(rows, np.array(scales, np.float32))
-    return quantized.reshape(rows.shape).astype(np.int64)
+def _integers(rows: NDArray[np.float32], scales: tuple[float, ...]) -> NDArray[np.int8]:
+    return to_int8(rows, np.array(scales, np.float32)).reshape(rows.shape)
+
+
+def _largest(integers: NDArray[np.int8]) -> NDArray[np.int64]:
+    # They lie within -127..127, so no absolute value overflows.
+    largest: NDArray[np.int8] = np.abs(integers).max(axis=1)
+    return largest.astype(np.int64)
 
 
 def _layer_findings(
@@ -68,8 +72,9 @@ def _layer_findings(
     scales, rows = line.scales, weight_rows(network, layer)
     if scales is None or len(scales) != len(rows):
         return
-    integers, levels = _integers(rows, scales), used_levels(rows, scales)
-    beyond = largest_sums(integers.astype(np.int8), nonnegative=nonnegative) > MOST_EXACT
+    integers = _integers(rows, scales)
+    levels = _largest(integers)
+    beyond = largest_sums(integers, nonnegative=nonnegative) > MOST_EXACT
     allowed = bounded_levels(rows, nonnegative=nonnegative)
     if beyond.any():
         wide = beyond & (levels > FEWEST_LEVELS)
