@@ -256,7 +256,7 @@ def test_a_fused_activation_freezes_the_output_alone(activation: int) -> None:
 
 
 def test_a_border_padded_with_a_value_freezes_the_input() -> None:
-    params = {0: CHANNELS, 1: 3, 4: 1, 5: 1, 6: 9 * CHANNELS**2, 18: "0.5"}
+    params: dict[int, int | str] = {0: CHANNELS, 1: 3, 4: 1, 5: 1, 6: 9 * CHANNELS**2, 18: "0.5"}
     network = wrapped(layer("Convolution", params))
     graph = graph_of(network)
     assert (free_channels(graph, "before"), free_channels(graph, "after")) == (0, CHANNELS)
@@ -266,7 +266,8 @@ def test_a_border_padded_with_a_value_freezes_the_input() -> None:
 @pytest.mark.parametrize(("axes", "classes"), [("2,1,2", CHANNELS), ("1,0", 1)])
 def test_a_reduction_joins_what_it_adds(axes: str, classes: int) -> None:
     width = CHANNELS if classes > 1 else 1
-    body = layer("Reduction", {**_SUM, -23303: axes})
+    params: dict[int, int | str] = {**_SUM, -23303: axes}
+    body = layer("Reduction", params)
     network = wrapped(body, width)
     assert independent(graph_of(network), "before") == classes
     assert unchanged_db(network, far_factors) >= EXACT_DB

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantkit.model.graph import Graph
 from quantkit.model.network import Network
@@ -27,10 +28,12 @@ class ChannelGraph:
     Attributes:
         labels: By blob, in the blob's shape: the number of the class, from 0.
         frozen: By class: why its factor must be 1, None where it is free.
+        most: By class: how large its factor may be, infinity where there is no limit.
     """
 
     labels: Mapping[str, Labels]
     frozen: tuple[str | None, ...]
+    most: NDArray[np.float64]
 
     def channels(self, blob: str) -> Labels:
         """Give the class of each channel (first axis), of one element of each."""
@@ -39,7 +42,10 @@ class ChannelGraph:
 
 
 def channel_graph(
-    network: Network, shapes: Mapping[str, Shape], outputs: Sequence[str]
+    network: Network,
+    shapes: Mapping[str, Shape],
+    outputs: Sequence[str],
+    seen: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> ChannelGraph:
     """Find the classes of channels.
 
@@ -47,6 +53,8 @@ def channel_graph(
         network: The network; its inputs are not to be scaled.
         shapes: Shape by blob name.
         outputs: Blobs that are not to be scaled. Those that no layer reads are not either.
+        seen: Largest absolute value of each channel, by blob, on the calibration crops. Clipped
+            channels of these blobs may be scaled within it; without it they are frozen.
     """
     classes = ChannelClasses()
     labels: dict[str, Labels] = {}
@@ -57,6 +65,7 @@ def channel_graph(
             [labels[blob] for blob in layer.bottoms],
             [tuple(shapes[blob]) for blob in layer.tops],
             classes,
+            (seen or {}).get(layer.tops[0]) if layer.tops else None,
         )
         tops = _ruled(site)
         labels.update(zip(layer.tops, map(_compact, tops), strict=True))
@@ -84,5 +93,7 @@ def _numbered(classes: ChannelClasses, labels: Mapping[str, Labels]) -> ChannelG
     every = np.arange(classes.count)
     roots, numbers = np.unique(classes.roots(every), return_inverse=True)
     return ChannelGraph(
-        {blob: _compact(numbers[one]) for blob, one in labels.items()}, classes.reasons(roots)
+        {blob: _compact(numbers[one]) for blob, one in labels.items()},
+        classes.reasons(roots),
+        classes.most(roots),
     )

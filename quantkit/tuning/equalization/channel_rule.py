@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantkit.model.param import Layer
 from quantkit.model.shape_rule import Shape
@@ -21,6 +22,8 @@ class Site:
         bottoms: Labels of the blobs it reads.
         shapes: Shapes of the blobs it makes.
         classes: The classes, to join and freeze in.
+        seen: Largest absolute value of each channel of its first top on the calibration crops,
+            None where nothing may depend on them.
     """
 
     layer: Layer
@@ -28,6 +31,7 @@ class Site:
     bottoms: Sequence[Labels]
     shapes: Sequence[Shape]
     classes: ChannelClasses
+    seen: NDArray[np.float64] | None = None
 
 
 Rule = Callable[[Site], Sequence[Labels]]

@@ -26,6 +26,7 @@ class ChannelClasses:
     def __init__(self) -> None:
         self._parents: list[int] = []
         self._reasons: dict[int, str] = {}
+        self._limits: list[tuple[Labels, NDArray[np.float64]]] = []
 
     @property
     def count(self) -> int:
@@ -67,6 +68,18 @@ class ChannelClasses:
         """Fix the factor of elements to 1; the first reason of a class is kept."""
         for root in np.unique(self.roots(labels)).tolist():
             self._reasons.setdefault(root, reason)
+
+    def limit(self, labels: Labels, most: NDArray[np.float64]) -> None:
+        """Bound the factors of elements from above."""
+        self._limits.append((labels, most))
+
+    def most(self, labels: Labels) -> NDArray[np.float64]:
+        """Say how large the factor of each element may be: 1 if frozen, infinity if any."""
+        found = np.full(self.count, np.inf)
+        for limited, most in self._limits:
+            np.minimum.at(found, self.roots(limited), most)
+        found[list(self._reasons)] = 1.0
+        return found[self.roots(labels)]
 
     def are_frozen(self, labels: Labels) -> bool:
         """Tell whether no element may be scaled."""

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from quantkit.model.shape_rule import Shape, integers
+from quantkit.tuning.equalization import clipped_channels
 from quantkit.tuning.equalization.channel_rule import Rules, Site, channels, frozen, spread
 from quantkit.tuning.equalization.classes import Labels
 
@@ -18,8 +19,7 @@ _PROD: Final = 0
 _HOMOGENEOUS_REDUCTIONS: Final = (0, 1, 3, 4, 5, 7, 8)
 """Sum, sum of absolutes, mean, maximum, minimum, L1 and L2 norm."""
 _ABS, _NEG = 0, 1
-_MOST: Final = float(np.finfo(np.float32).max)
-_BEYOND: Final = 1e30
+_NO_CLIP: Final = ((0, -clipped_channels.MOST), (1, clipped_channels.MOST))
 
 
 def _elementwise(site: Site) -> Sequence[Labels]:
@@ -32,10 +32,9 @@ def _unary(site: Site) -> Sequence[Labels]:
 
 
 def _clip(site: Site) -> Sequence[Labels]:
-    lower = site.layer.float_param(0, -_MOST)
-    upper = site.layer.float_param(1, _MOST)
-    passes = (lower == 0 or lower < -_BEYOND) and (upper == 0 or upper > _BEYOND)
-    return _elementwise(site) if passes else frozen(site, "Clip")
+    labels, (lower, upper) = channels(site), (site.layer.float_param(i, x) for i, x in _NO_CLIP)
+    clipped_channels.limit(site, labels, lower, upper)
+    return [spread(labels, site.shapes[0])]
 
 
 def _within_channels(site: Site) -> Sequence[Labels]:

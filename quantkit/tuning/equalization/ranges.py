@@ -13,6 +13,8 @@ from quantkit.errors import InputError
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.graph import Graph
 from quantkit.model.network import Network
+from quantkit.model.param import Layer
+from quantkit.tuning.equalization.weighted_channels import FUSED_CLIP
 
 Array = NDArray[np.float32]
 
@@ -41,6 +43,22 @@ def int8_blobs(network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sources))
 
 
+def equalization_blobs(network: Network) -> tuple[str, ...]:
+    """Name the blobs whose ranges `equalize` uses: what int8 layers read and make, and clips."""
+    int8 = {layer.name for layer in int8_layers(network)}
+    made = (
+        layer.tops[0]
+        for layer in network.param.layers
+        if layer.name in int8 or layer.type == "Clip" or _clips(layer)
+    )
+    return tuple(dict.fromkeys((*int8_blobs(network), *made)))
+
+
+def _clips(layer: Layer) -> bool:
+    fused = "Convolution" in layer.type or "Deconvolution" in layer.type
+    return fused and layer.int_param(9, 0) == FUSED_CLIP
+
+
 def channel_ranges(
     network: Network,
     input: str,
@@ -54,13 +72,13 @@ def channel_ranges(
         network: The fp32 network.
         input: Its input blob.
         crops: Inputs of shape (3, height, width).
-        blobs: Names of blobs; those that int8 layers read if not given.
+        blobs: Names of blobs; those of `equalization_blobs` if not given.
         threads: How many crops are run at a time.
 
     Raises:
         InputError: There are no crops, or a value is NaN or infinite; the blob is named.
     """
-    names = int8_blobs(network) if blobs is None else tuple(blobs)
+    names = equalization_blobs(network) if blobs is None else tuple(blobs)
     total: dict[str, ChannelRanges] = {}
     count = 0
     with NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=()) as net:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.model.param import Layer
+from quantkit.tuning.equalization import clipped_channels
 from quantkit.tuning.equalization.channel_rule import Rules, Site, channels, frozen, spread
 from quantkit.tuning.equalization.classes import Labels
 
@@ -22,7 +23,8 @@ weights that make the same function of the scaled blobs. Both factors have shape
 
 _PASSING_ACTIVATIONS: Final = (0, 1, 2)
 """None, ReLU and leaky ReLU."""
-_ACTIVATIONS: Final = {3: "Clip", 4: "Sigmoid", 5: "Mish", 6: "HardSwish", 7: "GELU"}
+FUSED_CLIP: Final = 3
+_ACTIVATIONS: Final = {4: "Sigmoid", 5: "Mish", 6: "HardSwish", 7: "GELU"}
 
 
 def _convolution(site: Site) -> Sequence[Labels]:
@@ -52,7 +54,9 @@ def _affine(site: Site) -> Sequence[Labels]:
 
 def _made(site: Site, count: int, activation: int) -> Sequence[Labels]:
     labels = site.classes.fresh(count)
-    if activation not in _PASSING_ACTIVATIONS:
+    if activation == FUSED_CLIP:
+        clipped_channels.limit(site, labels, *site.layer.array_param(10))
+    elif activation not in _PASSING_ACTIVATIONS:
         kind = _ACTIVATIONS.get(activation, str(activation))
         site.classes.freeze(labels, f"fused activation {kind}")
     return [spread(labels, site.shapes[0])]
