@@ -52,7 +52,9 @@ def test_every_method_gives_every_layer_a_scale_that_uses_the_range(
     assert found.table.layers == tuple(x.name for x in int8_layers(network))
     assert (found.left_out, found.notes) == ({}, {})
     for name, threshold in found.thresholds.items():
-        assert 0 < threshold <= statistics[name].absmax
+        assert threshold > 0
+        # ncnn2table's aciq lies beyond the largest of few values.
+        assert threshold <= statistics[name].absmax or method == "aciq"
         assert found.table.activation_scales[name] == pytest.approx(127 / threshold, rel=1e-5)
 
 
