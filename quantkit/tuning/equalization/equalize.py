@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from quantkit.tuning.equalization.noise import Floats, layer_noises
 from quantkit.tuning.equalization.ranges import ChannelRanges, int8_blobs
 
 Clips = Literal["frozen", "calibrated"]
+HEADROOM: Final = 1.05
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def equalize(
     ranges: Mapping[str, ChannelRanges],
     *,
     clips: Clips = "frozen",
+    headroom: float = HEADROOM,
     exact: bool = False,
     steps: int = STEPS,
 ) -> Equalized:
@@ -109,14 +111,15 @@ def equalize(
         clips: Whether channels behind a clip such as ReLU6 are frozen, or are scaled as far as the
             calibration crops allow. The latter changes outputs on other data, where a channel
             exceeds what was seen of it.
+        headroom: How much larger than on those crops such a channel may become without being cut.
         exact: Round the factors to powers of two: the fp32 outputs are then equal bit for bit.
         steps: Of the search for factors.
 
     Returns:
         The network with its weights in fp32 where they were scaled.
     """
-    seen = {blob: one.absmax for blob, one in ranges.items()} if clips == "calibrated" else None
-    graph = channel_graph(network, shapes, outputs, seen)
+    seen = {blob: headroom * one.absmax for blob, one in ranges.items()}
+    graph = channel_graph(network, shapes, outputs, seen if clips == "calibrated" else None)
     read = {blob: ranges[blob] for blob in int8_blobs(network) if blob in ranges}
     factors = least_noise(graph, read, layer_noises(network, graph, ranges), steps=steps)
     if exact:

@@ -91,4 +91,3 @@ def _log_ranges(one: ChannelRanges) -> Floats:
     largest = max(float(one.typical.max()), 1e-30)
     logs: Floats = np.log(np.maximum(one.typical, _LEAST_RANGE * largest))
     return logs
-    return logs
