@@ -17,6 +17,7 @@ from quantkit.model.weights import FP16_TAG, LayerWeights, Record, parse_weights
 from quantkit.quantization.int8 import quantize
 from quantkit.tuning.equalization import Equalized, channel_ranges, equalize
 from quantkit.tuning.equalization.channel_graph import channel_graph
+from quantkit.tuning.equalization.comparison import equalization_gain
 from quantkit.tuning.equalization.equalize import Clips
 from quantkit.tuning.equalization.factors import least_noise
 from quantkit.tuning.equalization.fold import folded
@@ -240,3 +241,12 @@ def test_a_blob_that_is_not_finite_is_named() -> None:
 def test_the_blobs_that_are_measured_are_read_made_or_clipped() -> None:
     blobs = equalization_blobs(_clipped(np.random.default_rng(0)))
     assert blobs == (INPUT, "first", "clipped", "second", OUTPUT)
+
+
+def test_the_gain_is_that_of_int8_on_other_crops(uneven: Network) -> None:
+    found = _equalized(uneven).network
+    gain = equalization_gain(uneven, found, (INPUT, (OUTPUT,)), CROPS, HELD_OUT, method="minmax")
+    assert gain.after == pytest.approx(_int8_db(found, uneven), abs=1e-6)
+    assert gain.before == pytest.approx(_int8_db(uneven, uneven), abs=1e-6)
+    assert gain.after > gain.before + 6
+    assert gain.fp32 >= EXACT_DB

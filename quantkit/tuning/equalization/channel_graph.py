@@ -93,7 +93,12 @@ def _numbered(classes: ChannelClasses, labels: Mapping[str, Labels]) -> ChannelG
     every = np.arange(classes.count)
     roots, numbers = np.unique(classes.roots(every), return_inverse=True)
     return ChannelGraph(
-        {blob: _compact(numbers[one]) for blob, one in labels.items()},
+        {blob: _renumbered(one, numbers) for blob, one in labels.items()},
         classes.reasons(roots),
         classes.most(roots),
     )
+
+
+def _renumbered(labels: Labels, numbers: Labels) -> Labels:
+    stored = labels[tuple(slice(None) if stride else slice(1) for stride in labels.strides)]
+    return np.broadcast_to(numbers[stored], labels.shape)

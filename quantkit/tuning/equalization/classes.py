@@ -47,9 +47,10 @@ class ChannelClasses:
 
     def join(self, first: Labels, second: Labels) -> None:
         """Put elements at the same place of two arrays, which are broadcast, into one class."""
-        pairs = np.stack([x.reshape(-1) for x in np.broadcast_arrays(first, second)], axis=1)
-        for one, other in np.unique(pairs, axis=0).tolist():
-            self._join(one, other)
+        one, other = (x.reshape(-1) for x in _without_copies(*np.broadcast_arrays(first, second)))
+        pairs = np.unique(one * self.count + other)
+        for pair in pairs[pairs // self.count != pairs % self.count].tolist():
+            self._join(*divmod(pair, self.count))
 
     def join_axes(self, labels: Labels, axes: tuple[int, ...]) -> Labels:
         """Join the elements along some axes.
@@ -112,3 +113,10 @@ class ChannelClasses:
             parents[label] = parents[parents[label]]
             label = parents[label]
         return label
+
+
+def _without_copies(first: Labels, second: Labels) -> tuple[Labels, Labels]:
+    """Leave out the axes along which both arrays are broadcast."""
+    pairs = zip(first.strides, second.strides, strict=True)
+    kept = tuple(slice(None) if any(strides) else slice(1) for strides in pairs)
+    return first[kept], second[kept]
