@@ -5,6 +5,7 @@ from the system, and unpacks it: for all the blobs of a network that costs more 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import ncnn
@@ -17,22 +18,38 @@ from quantkit.errors import InputError
 _AS_IT_LIES = 1  # `Extractor.extract`: leave packing and precision as the layers have them
 
 
+@dataclass(frozen=True)
+class BlobLayout:
+    """How a blob lies in ncnn's memory: the same for all inputs of one size.
+
+    Attributes:
+        shape: Of the blob, without a batch axis.
+        pack: Neighbouring values that belong to as many channels: 1, 4, 8 or 16.
+        row: Values in a row, all channels of a pack.
+        step: Values from a pack of channels to the next.
+    """
+
+    shape: tuple[int, ...]
+    pack: int
+    row: int
+    step: int
+
+
 class BlobView(NamedTuple):
     """A blob in ncnn's own memory, valid while it is being visited and not to be written to.
 
     Attributes:
         values: One axis; the first axis of the blob is interleaved in packs.
-        shape: Of the blob, without a batch axis.
-        pack: Neighbouring values that belong to as many channels: 1, 4, 8 or 16.
+        layout: Says how.
     """
 
     values: NDArray[np.float32]
-    shape: tuple[int, ...]
-    pack: int
+    layout: BlobLayout
 
     def packed(self) -> NDArray[np.float32]:
         """View the values as (channels / pack, values of a channel, pack)."""
-        return self.values.reshape(self.shape[0] // self.pack, -1, self.pack)
+        pack = self.layout.pack
+        return self.values.reshape(self.layout.shape[0] // pack, -1, pack)
 
 
 class BlobReader:
@@ -51,6 +68,8 @@ class BlobReader:
         self._order = net._in_order(blobs)
         # A blob from the extractor's own pool is copied on extraction, one from ours is not.
         self._allocator = ncnn.UnlockedPoolAllocator()
+        self._size: tuple[int, ...] = ()
+        self._layouts: dict[str, BlobLayout] = {}
 
     def read(self, tensor: NDArray[np.float32], visit: Callable[[str, BlobView], object]) -> None:
         """Run one input and show each blob as soon as it is computed.
@@ -71,12 +90,16 @@ class BlobReader:
         mat = ncnn.Mat()  # one for all blobs: making one takes as long as reading a small blob
         try:
             extractor.input(self._net.input, ncnn.Mat(array).clone())
+            if tensor.shape != self._size:
+                self._size, self._layouts = tensor.shape, {}
             for name in self._order:
                 status = extractor.extract(name, mat, _AS_IT_LIES)
                 if status != 0 or mat.empty():
                     message = f"ncnn cannot compute blob '{name}' from this input (status {status})"
                     raise InputError(message)
-                visit(name, _view(mat))
+                if name not in self._layouts:
+                    self._layouts[name] = _layout(mat)
+                visit(name, _view(mat, self._layouts[name]))
                 # A layer that works in place would copy a blob that somebody else holds.
                 mat.release()
         finally:
@@ -85,24 +108,19 @@ class BlobReader:
             extractor.clear()
 
 
-def _view(mat: ncnn.Mat) -> BlobView:
-    pack, dims, width = mat.elempack, mat.dims, mat.w
-    if pack != 1:
+def _layout(mat: ncnn.Mat) -> BlobLayout:
+    shapes = {1: (mat.w,), 2: (mat.h, mat.w), 3: (mat.c, mat.h, mat.w)}
+    first, *others = shapes.get(mat.dims, (mat.c, mat.d, mat.h, mat.w))
+    pack = mat.elempack
+    return BlobLayout((first * pack, *others), pack, mat.w * pack, mat.cstep * pack)
+
+
+def _view(mat: ncnn.Mat, layout: BlobLayout) -> BlobView:
+    if layout.pack != 1:
         # The header alone: numpy is shown a blob of single values, pack times as wide.
         mat.elempack = 1
         mat.elemsize = 4
-        mat.w = width * pack
-        if dims >= 3:
-            mat.cstep *= pack
+        mat.w = layout.row
+        mat.cstep = layout.step
     # A copy only where ncnn leaves gaps between channels: those of a few odd small blobs.
-    values = np.asarray(mat).reshape(-1)
-    values.flags.writeable = False
-    return BlobView(values, _shape(dims, mat.c, mat.d, mat.h, width, pack), pack)
-
-
-def _shape(dims: int, c: int, d: int, h: int, w: int, pack: int) -> tuple[int, ...]:
-    if dims == 3:
-        return (c * pack, h, w)
-    if dims == 1:
-        return (w * pack,)
-    return (h * pack, w) if dims == 2 else (c * pack, d, h, w)
+    return BlobView(np.asarray(mat).reshape(-1), layout)

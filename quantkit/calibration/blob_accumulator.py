@@ -6,12 +6,13 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backends.ncnn_views import BlobView
+from quantkit.backends.ncnn_views import BlobLayout, BlobView
 from quantkit.calibration.blob_statistics import BINS, BlobStatistics
 from quantkit.calibration.growing_histogram import GrowingHistogram
 
 # Values that wait to be counted together: OpenCV's call costs as much as some thousand values.
 _WAITING: Final = 1 << 14
+_ZERO: Final = np.float32(0)
 
 
 class BlobAccumulator:
@@ -19,11 +20,23 @@ class BlobAccumulator:
 
     Args:
         samples: How many values of a crop are counted in the histogram, about.
+        zeros: Counts zeros; all blobs of a thread may share one.
+        nonnegative: Whether the network allows no negative value in this blob: saves a look at all.
         channels: Also keep the largest absolute value of each channel.
     """
 
-    def __init__(self, samples: int, *, channels: bool = False) -> None:
+    def __init__(
+        self,
+        samples: int,
+        zeros: "ZeroCount",
+        *,
+        nonnegative: bool = False,
+        channels: bool = False,
+    ) -> None:
         self._samples = samples
+        self._zeros_of = zeros
+        self._nonnegative = nonnegative
+        self._layout: BlobLayout | None = None
         self._shape: tuple[int, ...] = ()
         self._stride = 1
         self._minimum = math.inf
@@ -46,17 +59,19 @@ class BlobAccumulator:
             Whether all values are finite; if not, nothing more than the range is taken in.
         """
         values = blob.values
-        low, high = float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
+        high = float(np.maximum.reduce(values))
+        zeros = self._zeros_of(values)
+        low = 0.0 if self._nonnegative and zeros else float(np.minimum.reduce(values))
         if not (low > -math.inf and high < math.inf):
             return False
-        if blob.shape != self._shape:
-            self._shape = blob.shape
+        if blob.layout is not self._layout:
+            self._layout = blob.layout
+            self._shape = blob.layout.shape
             self._stride = sampling_stride(values.size, self._samples)
         self._minimum = min(self._minimum, low)
         self._maximum = max(self._maximum, high)
         self._count += values.size
-        if low <= 0 <= high:
-            self._zeros += int(np.count_nonzero(np.equal(values, 0)))
+        self._zeros += zeros
         self._sample(values[phase % self._stride :: self._stride])
         if self._channels is not None:
             self._channels = _largest(self._channels, channel_absmax(blob))
@@ -103,6 +118,21 @@ class BlobAccumulator:
     def _flush(self) -> None:
         self._histogram.add(self._waiting[: self._filled])
         self._filled = 0
+
+
+class ZeroCount:
+    """Counts zeros without asking for memory each time, which costs more than to count."""
+
+    def __init__(self) -> None:
+        self._mask = np.empty(0, np.bool_)
+
+    def __call__(self, values: NDArray[np.float32]) -> int:
+        """Count the zeros among values of one axis."""
+        if values.size > self._mask.size:
+            self._mask = np.empty(values.size, np.bool_)
+        mask = self._mask[: values.size]
+        np.equal(values, _ZERO, out=mask)
+        return int(np.count_nonzero(mask))
 
 
 def sampling_stride(size: int, samples: int) -> int:

@@ -7,6 +7,7 @@ from typing import Self
 from quantkit.errors import InputError
 from quantkit.model.graph import Graph
 from quantkit.model.network import Network
+from quantkit.model.nonnegative import nonnegative_blobs
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,13 @@ class LayerInputs:
         blobs: Each blob once, in the order of the network.
         sources: Layer name to its blob, in the order in which the layers were given.
         readers: Blob to the first layer that reads it.
+        nonnegative: The blobs that no input of the network makes negative.
     """
 
     blobs: tuple[str, ...]
     sources: Mapping[str, str]
     readers: Mapping[str, str]
+    nonnegative: frozenset[str]
 
     @classmethod
     def of(cls, network: Network, layers: Sequence[str]) -> Self:
@@ -31,7 +34,12 @@ class LayerInputs:
             name: graph.resolve_split(network.param.layer(name).bottoms[0]) for name in layers
         }
         readers = {blob: name for name, blob in reversed(sources.items())}
-        return cls(tuple(blob for blob in graph.blobs if blob in readers), sources, readers)
+        return cls(
+            blobs=tuple(blob for blob in graph.blobs if blob in readers),
+            sources=sources,
+            readers=readers,
+            nonnegative=frozenset(nonnegative_blobs(network.param)),
+        )
 
     def not_finite(self, blob: str, crop: str) -> InputError:
         """Say that a blob holds NaN or infinity for a crop."""

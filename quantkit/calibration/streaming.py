@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.backends.ncnn_views import BlobReader, BlobView
-from quantkit.calibration.blob_accumulator import BlobAccumulator
+from quantkit.calibration.blob_accumulator import BlobAccumulator, ZeroCount
 from quantkit.calibration.forward_pool import in_order
 from quantkit.calibration.layer_inputs import LayerInputs, no_crops
 from quantkit.calibration.statistics import ActivationStatistics
@@ -100,7 +100,13 @@ class _Worker:
         self._reader = BlobReader(net, inputs.blobs)
         self._inputs = inputs
         self._describe = describe
-        self.seen = {blob: BlobAccumulator(samples, channels=channels) for blob in inputs.blobs}
+        zeros = ZeroCount()
+        self.seen = {
+            blob: BlobAccumulator(
+                samples, zeros, nonnegative=blob in inputs.nonnegative, channels=channels
+            )
+            for blob in inputs.blobs
+        }
 
     def run(self, index: int, crop: Array) -> None:
         phase = _phase(crop)

@@ -38,7 +38,8 @@ def test_growing_and_merging_give_the_counts_of_all_values_at_once(
     assert (grown.counts == plain(together, grown.end)).all()
 
 
-@given(st.lists(finite.filter(bool), min_size=1, max_size=60))
+# Below 2**-126 bins no longer shrink with the values.
+@given(st.lists(finite.filter(lambda value: abs(value) > 1e-37), min_size=1, max_size=60))
 @settings(deadline=None)
 def test_resampling_keeps_the_sum_and_moves_values_by_a_fine_bin_at_most(
     values: list[float],
