@@ -158,9 +158,19 @@ FREE: dict[str, Body] = {
         "DeconvolutionDepthWise", {0: CHANNELS, 1: 4, 3: 2, 4: 1, 5: 1, 6: 16 * 48, 7: 3}
     ),
     "inner product": _flattened,
+    "convolution of a vector": _chain(
+        ("Pooling", {0: 1, 4: 1}),
+        ("Convolution", {0: CHANNELS, 1: 1, 5: 1, 6: CHANNELS**2, 9: 1}),
+        ("Reshape", {0: 1, 1: 1, 2: CHANNELS}),
+    ),
+    "convolution of rows": _chain(
+        ("Reshape", {0: 48, 1: CHANNELS}),
+        ("Convolution1D", {0: CHANNELS, 1: 3, 4: 1, 5: 1, 6: 3 * CHANNELS**2}),
+        ("Reshape", {0: 6, 1: 8, 2: CHANNELS}),
+    ),
     "scale": layer("Scale", {0: CHANNELS, 1: 1}),
 }
-"""Layers that let factors in: all channels of `before` are free, but for the gated products."""
+"""Layers that let factors in: all channels of `before` are free."""
 
 FROZEN: dict[str, Body] = {
     "sigmoid": layer("Sigmoid"),
