@@ -42,6 +42,7 @@ def calibrate(
     *,
     keep_hazards: bool = False,
     levels: LevelRule = "bounded",
+    thresholds: Mapping[str, float] | None = None,
 ) -> Calibration:
     """Choose the scales of every layer that can run in int8.
 
@@ -56,11 +57,14 @@ def calibrate(
         method: A key of `METHODS`.
         keep_hazards: Also give scales to the layers that the runtime gets wrong, as ncnn2table.
         levels: How many levels 3x3 weights get; `ncnn2table` is its 6-bit rule.
+        thresholds: By layer, in place of the method's; layers that are not in it keep that.
 
     Raises:
-        InputError: There is no such method, or a weight is NaN or infinite.
+        InputError: There is no such method or layer, or a weight is NaN or infinite.
     """
-    thresholds = _thresholds(statistics, method_named(method))
+    for name in thresholds or ():
+        network.param.layer(name)
+    thresholds = {**_thresholds(statistics, method_named(method)), **(thresholds or {})}
     left_out: dict[str, str] = {}
     notes: dict[str, str] = {}
     weights: dict[str, tuple[float, ...]] = {}

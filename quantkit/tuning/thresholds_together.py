@@ -9,11 +9,12 @@ from quantkit.tuning.suffix import Blobs, Walk
 from quantkit.tuning.thresholds_setting import Setting, Thresholds, with_thresholds
 
 STAGE = "thresholds of all layers together"
-_STEPS = (0.85, 1.2)
+_STEPS = (0.94, 1.06)
 """Factors of a step down and a step up; as long as a step helps, the next is of the same size."""
-_LEAPS = (0.6, 1.6)
-"""Factors that are tried where neither step helps."""
-_MOST = 3  # steps in one direction
+_MOST = 4  # steps in one direction
+_LEAPS = (0.85, 1.2, 0.6, 1.6)
+"""Factors that are tried, in this order, where neither step helps."""
+_BEYOND = 1.2  # of the largest value: nothing is clipped, but other values fall between levels
 
 
 def descend(setting: Setting, start: Thresholds, largest: Thresholds) -> dict[str, float]:
@@ -24,7 +25,7 @@ def descend(setting: Setting, start: Thresholds, largest: Thresholds) -> dict[st
     Args:
         setting: The network, the crops and the layers.
         start: Threshold by layer, of all layers of the setting's table.
-        largest: The largest useful threshold by layer: the absolute maximum of its input.
+        largest: The absolute maximum of each layer's input; thresholds stay below 1.2 times that.
 
     Returns:
         The thresholds.
@@ -45,7 +46,7 @@ def descend(setting: Setting, start: Thresholds, largest: Thresholds) -> dict[st
                     table = with_thresholds(setting.table, found)
                     walk = stack.enter_context(setting.walk(setting.quantized(table)))
                     descent = _Descent(setting, walk)
-                moved = descent.move(group, found[name], largest[name])
+                moved = descent.move(group, found[name], largest[name] * _BEYOND)
                 setting.keep(key, {"threshold": moved})
             else:
                 moved = kept["threshold"] if kept else found[name]

@@ -170,3 +170,15 @@ def test_an_unknown_method_is_refused_with_those_there_are(
 ) -> None:
     with pytest.raises(InputError, match=r"no calibration method 'KL'; there are minmax, kl"):
         calibrate(network, statistics, "KL")
+
+
+def test_given_thresholds_take_the_place_of_the_methods(
+    network: Network, statistics: ActivationStatistics
+) -> None:
+    by_method = calibrate(network, statistics)
+    given = calibrate(network, statistics, thresholds={"head": 12.7})
+    assert given.table.activation_scales["head"] == 10.0
+    assert given.thresholds == {**by_method.thresholds, "head": 12.7}
+    assert given.table.weight_scales == by_method.table.weight_scales
+    with pytest.raises(InputError, match="there is no layer 'nose'"):
+        calibrate(network, statistics, thresholds={"nose": 1.0})
