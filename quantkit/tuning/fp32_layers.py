@@ -51,7 +51,8 @@ class Fp32Choice:
 def fp32_layers(setting: Setting, budget: float = 0.02) -> Fp32Choice:
     """Take layers out of a table, the most error for a multiply-accumulate first.
 
-    All gains are measured again after each few picks.
+    All gains are measured again after each few picks. Give a table whose thresholds were not yet
+    moved together (`ThresholdSearch.alone`), and move those of the result afterwards.
 
     Args:
         setting: The network, the table and the crops.

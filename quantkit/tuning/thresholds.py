@@ -1,7 +1,7 @@
 """Thresholds chosen by the error of the network's final outputs, in the real int8 arithmetic."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from quantkit.calibration.blob_statistics import BlobStatistics
 from quantkit.calibration.statistics import ActivationStatistics
@@ -22,10 +22,14 @@ class ThresholdSearch:
         thresholds: By layer, the value that becomes 127: those of the last pass that helped.
         passes: Name of each pass, from the table as given on, to the SQNR of the outputs in dB on
             the crops that judged and on the crops held out (None without such).
+        alone: The better of the given thresholds and the first pass's. Choose layers for fp32 by
+            these and search on from there: after the second pass the errors of layers make up for
+            each other, and no layer in fp32 seems to help.
     """
 
     thresholds: Thresholds
-    passes: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    passes: dict[str, tuple[float, float | None]]
+    alone: Thresholds
 
 
 def best_thresholds(
@@ -34,6 +38,7 @@ def best_thresholds(
     *,
     held_out: Sequence[Array] = (),
     rounds: int = 1,
+    alone: bool = True,
 ) -> ThresholdSearch:
     """Choose the threshold of each layer's input by what it does to the network's outputs.
 
@@ -46,6 +51,7 @@ def best_thresholds(
         statistics: Of the layers' inputs; candidates are made from them.
         held_out: Other training crops, which tell whether the choice holds beyond its crops.
         rounds: How often the second pass is made.
+        alone: Make the first pass; without it the second one starts from the table as it is.
 
     Returns:
         The thresholds of all layers of the table.
@@ -53,14 +59,17 @@ def best_thresholds(
     Raises:
         InputError: A layer of the table has no statistics, or a network cannot be run.
     """
-    tried = {name: candidates(_statistics_of(name, statistics)) for name in setting.table.layers}
-    largest = {name: statistics[name].absmax for name in setting.table.layers}
+    found = {name: _statistics_of(name, statistics) for name in setting.table.layers}
     judge = _Judge(setting, held_out)
     judge.offer("as given", thresholds_of(setting.table))
-    judge.offer("each alone", least(setting, tried, errors_alone(setting, tried)))
+    if alone:
+        tried = {name: candidates(one) for name, one in found.items()}
+        judge.offer("each alone", least(setting, tried, errors_alone(setting, tried)))
+    start = judge.best
+    largest = {name: one.absmax for name, one in found.items()}
     for number in range(rounds):
         judge.offer(f"together {number + 1}", descend(setting, judge.best, largest))
-    return ThresholdSearch(judge.best, judge.passes)
+    return ThresholdSearch(judge.best, judge.passes, start)
 
 
 class _Judge:

@@ -181,3 +181,12 @@ def test_candidates_descend_and_lie_within_the_range(statistics: ActivationStati
         assert found[0] == pytest.approx(one.absmax)
         assert all(a >= 1.08 * b for a, b in pairwise(found))
         assert len(found) >= 4
+
+
+def test_a_search_may_start_from_the_table_as_it_is(statistics: ActivationStatistics) -> None:
+    setting = _setting(2)
+    largest = {name: statistics[name].absmax for name in setting.table.layers}
+    found = best_thresholds(setting, statistics, alone=False)
+    assert list(found.passes) == ["as given", "together 1"]
+    assert found.alone == thresholds_of(setting.table)
+    assert found.thresholds == descend(setting, found.alone, largest)
