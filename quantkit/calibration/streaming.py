@@ -24,9 +24,9 @@ from quantkit.progress import Progress, silent
 
 Array = NDArray[np.float32]
 
-SAMPLED_VALUES: Final = 1 << 20
+SAMPLED_VALUES: Final = 1 << 19
 """About how many values of a blob its histogram counts, over all crops."""
-_FEWEST_OF_A_CROP: Final = 1 << 10
+_FEWEST_OF_A_CROP: Final = 1 << 9
 _UNKNOWN_TOTAL: Final = 256
 
 
