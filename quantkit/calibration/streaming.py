@@ -41,6 +41,7 @@ def collect_streaming(
     total: int = 0,
     describe: Callable[[int], str] = "crop {}".format,
     channels: bool = False,
+    sampled: int = SAMPLED_VALUES,
 ) -> ActivationStatistics:
     """Collect the statistics of the layers' input blobs, one forward a crop.
 
@@ -58,13 +59,15 @@ def collect_streaming(
             where that is not known.
         describe: Names a crop, counted from 0, in errors.
         channels: Also find the largest absolute value of each channel.
+        sampled: About how many values of a blob its histogram counts, over `total` crops. Rare
+            outliers decide the least squared error, which wants more than the other methods.
 
     Raises:
         InputError: There are no crops, a crop has a wrong shape, or an activation is NaN or
             infinite; blob, layer and crop are named.
     """
     inputs = LayerInputs.of(network, layers)
-    samples = max(SAMPLED_VALUES // (total or _UNKNOWN_TOTAL), _FEWEST_OF_A_CROP)
+    samples = max(sampled // (total or _UNKNOWN_TOTAL), _FEWEST_OF_A_CROP)
     with NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=()) as net:
         workers = [_Worker(net, inputs, samples, describe, channels) for _ in range(threads)]
         idle: SimpleQueue[_Worker] = SimpleQueue()
