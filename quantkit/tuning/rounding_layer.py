@@ -50,19 +50,6 @@ class LayerRounding:
     moved: float
 
 
-@dataclass(frozen=True, eq=False)
-class Aim:
-    """Weights that do on the inputs of the int8 network what a layer's own do on those of the fp32.
-
-    Attributes:
-        transform: What the weights are multiplied by, shape (blocks, columns, columns).
-        drift: What the int8 network's inputs lack on average, shape (blocks, columns).
-    """
-
-    transform: Floats
-    drift: Floats
-
-
 def rounded_layer(
     layer: Layer,
     weights: LayerWeights,
@@ -72,7 +59,6 @@ def rounded_layer(
     options: RoundingOptions,
     *,
     nonnegative: bool = False,
-    aim: Aim | None = None,
 ) -> tuple[LayerWeights, LayerRounding]:
     """Choose the integers of a layer.
 
@@ -87,7 +73,6 @@ def rounded_layer(
         moments: Of its inputs.
         options: What is done.
         nonnegative: Whether its input is never negative.
-        aim: What the integers are to come near to, if not the weights themselves.
 
     Returns:
         Weights that the table's scales round to the chosen integers, and the errors.
@@ -98,20 +83,17 @@ def rounded_layer(
     second = moments.covariance + moments.mean[:, :, None] * moments.mean[:, None, :]
     corrected = options.bias and "bias" in weights.records
     judge = moments.covariance if corrected else second
-    target = scaled if aim is None else scaled @ aim.transform
     chosen = plain
     if options.rounding == "gptq":
-        chosen = _better(target, plain, judge, options)
+        chosen = _better(scaled, plain, judge, options)
         if may_run_winograd(layer):
             chosen = _within_winograd(blocks, chosen, plain, nonnegative=nonnegative)
     snapped = LayerWeights({**weights.records, "weight": _snapped(blocks, chosen, scales)})
     if corrected:
         shift = mean_shift(blocks, scaled, chosen, scales, moments.mean)
-        if aim is not None:
-            shift += blocks.by_row(np.einsum("brk,bk->br", scaled, aim.drift) / scales)
         snapped = with_bias_moved(snapped, shift)
     before, after = (
-        float((squared_error(target, one, hessian) / scales**2).sum())
+        float((squared_error(scaled, one, hessian) / scales**2).sum())
         for one, hessian in ((plain, second), (chosen, judge))
     )
     return snapped, LayerRounding(before, after, float((chosen != plain).mean()))
@@ -129,10 +111,10 @@ def _by_row(blocks: WeightBlocks, weight_scales: Sequence[float]) -> Floats:
     return np.repeat(outputs.reshape(blocks.groups, blocks.rows), blocks.parts, axis=0)
 
 
-def _better(target: Floats, plain: Floats, judge: Floats, options: RoundingOptions) -> Floats:
+def _better(scaled: Floats, plain: Floats, judge: Floats, options: RoundingOptions) -> Floats:
     levels = np.abs(plain).max(axis=2)
-    found = gptq(target, judge, levels, options.damping)
-    return descended(target, found, judge, levels, options.sweeps)
+    found = gptq(scaled, judge, levels, options.damping)
+    return descended(scaled, found, judge, levels, options.sweeps)
 
 
 def _within_winograd(
