@@ -69,12 +69,21 @@ def fp32_layers(setting: Setting, budget: float = 0.02) -> Fp32Choice:
         left = budget - sum(pick.macs_share for pick in picks)
         gains = _gains(setting, table, [x for x in table.layers if shares[x] <= left], error)
         chosen = _few(gains, shares, left, error)
-        smaller = table.without([pick.name for pick in chosen])
-        after = _error(setting, smaller) if chosen else error
+        smaller, after = _taken(setting, table, chosen)
+        while len(chosen) > 1 and after >= error:
+            chosen = chosen[: len(chosen) // 2]
+            smaller, after = _taken(setting, table, chosen)
         if after >= error:
             return Fp32Choice(table, tuple(picks), decibels(before), decibels(error))
         table, error = smaller, after
         picks += chosen
+
+
+def _taken(
+    setting: Setting, table: CalibrationTable, picks: Sequence[Fp32Pick]
+) -> tuple[CalibrationTable, float]:
+    smaller = table.without([pick.name for pick in picks])
+    return smaller, _error(setting, smaller)
 
 
 def _gains(
