@@ -63,7 +63,10 @@ def best_thresholds(
     judge = _Judge(setting, held_out)
     judge.offer("as given", thresholds_of(setting.table))
     if alone:
-        tried = {name: candidates(one) for name, one in found.items()}
+        tried = {
+            name: (one.absmax,) if setting.reads_input(name) else candidates(one)
+            for name, one in found.items()
+        }
         judge.offer("each alone", least(setting, tried, errors_alone(setting, tried)))
     start = judge.best
     largest = {name: one.absmax for name, one in found.items()}

@@ -80,6 +80,11 @@ class Setting:
             shared |= dict.fromkeys(names, names)
         return {name: shared.get(name, (name,)) for name in self.table.layers}
 
+    def reads_input(self, layer: str) -> bool:
+        """Tell whether a layer reads the network's own input, whose range the crops do not tell."""
+        blob = self.network.param.layer(layer).bottoms[0]
+        return Graph(self.network.param).resolve_split(blob) == self.input
+
     def quantized(self, table: CalibrationTable) -> Network:
         """Make layers int8 so that the network can be entered at every cut."""
         return quantize(self.network, table, store_fp16=False, requantize=never)

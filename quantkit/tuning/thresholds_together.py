@@ -20,7 +20,9 @@ _BEYOND = 1.2  # of the largest value: nothing is clipped, but other values fall
 def descend(setting: Setting, start: Thresholds, largest: Thresholds) -> dict[str, float]:
     """Walk through the layers once and move each threshold while the outputs' error falls.
 
-    A move must not be worse on the first half of the crops, and better on all of them.
+    A move must not be worse on the first half of the crops, and better on all of them together.
+    The network's own input is not clipped below its largest value: a few crops do not tell which
+    images there are.
 
     Args:
         setting: The network, the crops and the layers.
@@ -46,7 +48,9 @@ def descend(setting: Setting, start: Thresholds, largest: Thresholds) -> dict[st
                     table = with_thresholds(setting.table, found)
                     walk = stack.enter_context(setting.walk(setting.quantized(table)))
                     descent = _Descent(setting, walk)
-                moved = descent.move(group, found[name], largest[name] * _BEYOND)
+                least = largest[name] if setting.reads_input(name) else 0.0
+                allowed = (least, largest[name] * _BEYOND)
+                moved = descent.move(group, found[name], allowed)
                 setting.keep(key, {"threshold": moved})
             else:
                 moved = kept["threshold"] if kept else found[name]
@@ -63,20 +67,24 @@ class _Descent:
     walk: Walk
     errors: Sequence[float] = ()
 
-    def move(self, group: Sequence[str], threshold: float, largest: float) -> float:
+    def move(self, group: Sequence[str], threshold: float, allowed: tuple[float, float]) -> float:
         """Find the threshold of the layers of a group and go on with it."""
         alive = self.walk.before(group[0])
+
+        def within(tried: float) -> bool:
+            return allowed[0] <= tried <= allowed[1]
+
         if not self.errors:
             self.errors = self.setting.error.all(self.walk.outputs(group[0], alive))
         for factor in _STEPS:
             best = threshold
             for _ in range(_MOST):
-                if best * factor > largest or not self._helps(group, best * factor, alive):
+                if not within(best * factor) or not self._helps(group, best * factor, alive):
                     break
                 best *= factor
             if best != threshold:
                 return best
-        leaps = (threshold * factor for factor in _LEAPS if threshold * factor <= largest)
+        leaps = (threshold * factor for factor in _LEAPS if within(threshold * factor))
         return next((leap for leap in leaps if self._helps(group, leap, alive)), threshold)
 
     def _helps(self, group: Sequence[str], threshold: float, alive: Sequence[Blobs]) -> bool:

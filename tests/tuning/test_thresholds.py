@@ -93,6 +93,7 @@ def test_the_second_pass_lowers_the_error_of_the_whole_int8_network(
 ) -> None:
     setting = _setting(4)
     start = {name: value * 1.9 for name, value in thresholds_of(setting.table).items()}
+    start["stem"] = statistics["stem"].absmax
     largest = {name: 10 * statistics[name].absmax for name in start}
     found = descend(setting, start, largest)
     assert set(found) == set(start)
@@ -190,3 +191,9 @@ def test_a_search_may_start_from_the_table_as_it_is(statistics: ActivationStatis
     assert list(found.passes) == ["as given", "together 1"]
     assert found.alone == thresholds_of(setting.table)
     assert found.thresholds == descend(setting, found.alone, largest)
+
+
+def test_the_networks_own_input_is_not_clipped(statistics: ActivationStatistics) -> None:
+    found = best_thresholds(_setting(2), statistics, rounds=2)
+    assert found.alone["stem"] == statistics["stem"].absmax
+    assert found.thresholds["stem"] >= statistics["stem"].absmax
