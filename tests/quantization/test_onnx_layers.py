@@ -6,7 +6,6 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from quantkit.model.eligibility import int8_layers
 from quantkit.quantization.onnx_layers import Matched, match_layers
 from tests.nets import INPUT
 from tests.quantization.onnx_pairs import Pair, PairBuilder, conv_pair
@@ -14,7 +13,7 @@ from tests.quantization.onnx_pairs import Pair, PairBuilder, conv_pair
 
 def matched(pair: Pair, model: onnx.ModelProto | None = None) -> Matched:
     graph = (model or onnx.load(pair.onnx.path)).graph
-    return match_layers(graph, pair.ncnn, int8_layers(pair.ncnn))
+    return match_layers(graph, pair.ncnn)
 
 
 def outputs(pair: Pair, found: Matched) -> dict[str, str]:

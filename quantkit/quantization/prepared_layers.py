@@ -1,0 +1,74 @@
+"""Which layers of a network were prepared for a table: other weights, the same function of them."""
+
+import numpy as np
+
+from quantkit.errors import InputError
+from quantkit.model.network import Network
+from quantkit.model.param import Layer
+from quantkit.model.weights import LayerWeights
+
+_VECTOR_CONVOLUTION = {0: 0, 6: 2, 9: 9}
+"""Outputs, weight count and the fused activation: the InnerProduct's id by the Convolution's."""
+
+
+def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
+    """Find the layers whose weights or biases differ.
+
+    Args:
+        network: The network as it was.
+        prepared: The same graph. Layers may have other weights, biases that they had not, and a 1x1
+            Convolution may be an InnerProduct.
+
+    Returns:
+        The layers as they were, in the order of the .param.
+
+    Raises:
+        InputError: The graphs differ in more than that; the layer is named.
+    """
+    names = [layer.name for layer in network.param.layers]
+    if names != [layer.name for layer in prepared.param.layers]:
+        message = "the table's network has other layers than the exported one; calibrate again"
+        raise InputError(message)
+    pairs = zip(network.param.layers, prepared.param.layers, strict=True)
+    for before, after in pairs:
+        if not _alike(before, after):
+            message = (
+                f"layer '{before.name}' of the table's network is another {after.type} than in the "
+                "exported one; calibrate again"
+            )
+            raise InputError(message)
+    return tuple(
+        layer
+        for layer in network.param.layers
+        if _differ(network.weights.get(layer.name), prepared.weights.get(layer.name))
+    )
+
+
+def _alike(before: Layer, after: Layer) -> bool:
+    if (before.bottoms, before.tops) != (after.bottoms, after.tops):
+        return False
+    if (before.type, after.type) == ("Convolution", "InnerProduct"):
+        return all(
+            before.params.get(here, "0") == after.params.get(there, "0")
+            for here, there in _VECTOR_CONVOLUTION.items()
+        )
+    bias = _bias_term(before)
+    return before.type == after.type and _without(before, bias) == _without(after, bias)
+
+
+def _bias_term(layer: Layer) -> int | None:
+    if layer.type == "InnerProduct":
+        return 1
+    return 5 if "onvolution" in layer.type else None
+
+
+def _without(layer: Layer, number: int | None) -> dict[int, str]:
+    return {key: value for key, value in layer.params.items() if key != number}
+
+
+def _differ(before: LayerWeights | None, after: LayerWeights | None) -> bool:
+    if before is None or after is None:
+        return before is not after
+    return set(before) != set(after) or any(
+        not np.array_equal(values, after[role]) for role, values in before.items()
+    )
