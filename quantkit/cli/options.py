@@ -17,7 +17,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that has other content.")
 ]
-MethodOption = Annotated[str, typer.Option(help="How thresholds are chosen: minmax or kl.")]
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        help="How thresholds are chosen: kl, minmax, aciq, percentile, percentile-99.9 or mse."
+    ),
+]
 SelectOption = Annotated[str, typer.Option(help="How crops are chosen: random or first.")]
 CountOption = Annotated[
     int | None, typer.Option(help="How many person crops [default: 128, or all].", min=1)
