@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
@@ -53,12 +52,7 @@ class Runner(Protocol):
     def __enter__(self) -> Self:
         """Return the runner itself."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Free the network, whatever happened."""
 
     def run(self, tensor: Input) -> tuple[Tensor, ...]:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
-from quantkit.demo.people.keypoints import MIRROR
 from quantkit.demo.people.paint import Image
 from quantkit.demo.people.rotation import Array
 from quantkit.demo.people.scene import Rendered, render
+from quantkit.evaluation.flip import COCO_FLIP_INDICES
 from quantkit.progress import Progress, silent
 
 INPUT_SIZE: Final = 128
@@ -156,7 +156,7 @@ def _augmented(sample: Sample, rng: Generator) -> tuple[Image, Array]:
         shift=np.clip(rng.normal(0.0, 0.02, 2), -0.06, 0.06),
         mirrored=mirrored,
     )
-    points = sample.keypoints[list(MIRROR)] if mirrored else sample.keypoints
+    points = sample.keypoints[list(COCO_FLIP_INDICES)] if mirrored else sample.keypoints
     moved = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     image = _recolored(_crop(sample.image, matrix), rng)
     return image, np.concatenate([moved, points[:, 2:]], axis=1)

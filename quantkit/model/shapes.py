@@ -83,15 +83,25 @@ def _binary(layer: Layer, bottoms: Shapes) -> Shapes:
     if len(bottoms) == 1:
         return bottoms
     rank = max(len(shape) for shape in bottoms)
-    first, second = (_expanded(shape, other, rank) for shape, other in (bottoms, bottoms[::-1]))
+    first, second = (expanded(shape, other, rank) for shape, other in (bottoms, bottoms[::-1]))
     if any(a != b and 1 not in (a, b) for a, b in zip(first, second, strict=True)):
         message = f"cannot be broadcast: {bottoms}"
         raise ValueError(message)
     return [tuple(map(max, first, second))]
 
 
-def _expanded(shape: Shape, other: Shape, rank: int) -> Shape:
-    """Add the missing axes inside, as ncnn does, or outside for a 1-D blob that fits the width."""
+def expanded(shape: Shape, other: Shape, rank: int) -> Shape:
+    """Add the missing axes inside, as ncnn does, or outside for a 1-D blob that fits the width.
+
+    Args:
+        shape: Of the blob.
+        other: Of the blob that it meets, or of what both make.
+        rank: How many axes there are to be.
+
+    Example:
+        >>> expanded((8,), (8, 4, 6), 3), expanded((6,), (8, 4, 6), 3)
+        ((8, 1, 1), (1, 1, 6))
+    """
     missing = (1,) * (rank - len(shape))
     if len(shape) == 1 and shape[0] != other[0]:
         return missing + shape

@@ -36,13 +36,6 @@ def agreeing_consumers(graph: Graph, bottom_scales: Mapping[str, float]) -> dict
     """Fuse as `first_consumer`, but only where all consumers have one scale.
 
     Where they differ the output stays in floating point, so each quantizes it with its own scale.
-
-    Args:
-        graph: The network.
-        bottom_scales: Scale of the input blob by name of each layer that is int8.
-
-    Returns:
-        Scale of the output blob by name of each fused layer.
     """
     return {
         name: bottom_scales[readers[0]]

@@ -1,14 +1,13 @@
 """Mean and covariance of what each int8 layer reads, as int8 makes it of the fp32 blobs."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
 
 from quantkit.backends.ncnn_net import NcnnNet
+from quantkit.calibration.forward_pool import in_order
 from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
 from quantkit.model.graph import Graph
@@ -135,7 +134,8 @@ def _each(
     text, data = network.param_text(), network.bin_bytes()
     with NcnnNet(text, data, input=sampling.input, outputs=()) as net:
 
-        def take(number: int, crop: Array) -> dict[str, Array]:
+        def take(numbered: tuple[int, Array]) -> dict[str, Array]:
+            number, crop = numbered
             values = net.run_blobs(crop, list(sources.values()))
             found: dict[str, Array] = {}
             for name, cut in blocks.items():
@@ -146,17 +146,4 @@ def _each(
                 found[name] = fake_quantized(taken, table.activation_scales[name])
             return found
 
-        yield from _ahead(take, sampling.crops(), sampling.threads)
-
-
-def _ahead(
-    work: Callable[[int, Array], dict[str, Array]], crops: Iterable[Array], threads: int
-) -> Iterator[dict[str, Array]]:
-    waiting: deque[Future[dict[str, Array]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for number, crop in enumerate(crops):
-            waiting.append(pool.submit(work, number, crop))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from in_order(take, enumerate(sampling.crops()), sampling.threads)

@@ -9,7 +9,6 @@ requantized: build int8 networks for this with `quantkit.quantization.requantize
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
@@ -93,12 +92,7 @@ class Walk:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._pool.shutdown()
         # The network is freed with the last forward pass of it, which an error may still hold.
         self._forwards.clear()

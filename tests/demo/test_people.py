@@ -19,6 +19,7 @@ from quantkit.demo.people.pose import Limb, Pose
 from quantkit.demo.people.rotation import Array, about_y
 from quantkit.demo.people.scene import SPLITS, Split
 from quantkit.demo.people.skeleton import draw_build, place_joints
+from quantkit.evaluation.flip import COCO_FLIP_INDICES
 from quantkit.storage import sha256_bytes
 
 # Of the picture and of its annotations; record anew (and raise dataset.VERSION) when the renderer
@@ -153,6 +154,6 @@ def test_bones_keep_their_length_in_any_pose(
 
 
 def test_a_mirrored_person_has_mirrored_names() -> None:
-    for name, partner in zip(keypoints.NAMES, keypoints.MIRROR, strict=True):
+    for name, partner in zip(keypoints.NAMES, COCO_FLIP_INDICES, strict=True):
         swapped = name.replace("left", "?").replace("right", "left").replace("?", "right")
         assert keypoints.NAMES[partner] == swapped

@@ -11,6 +11,7 @@ from quantkit.demo.people import keypoints
 from quantkit.demo.people.figure import Figure
 from quantkit.demo.people.paint import Owners
 from quantkit.demo.people.rotation import Array
+from quantkit.evaluation.flip import COCO_FLIP_INDICES
 
 # Persons of whom fewer keypoints are seen are annotated without any, as in COCO.
 _MIN_SEEN: Final = 6
@@ -78,7 +79,7 @@ def _visibility(owners: Owners, pixels: Array, points: Array, figure: Figure) ->
     v = np.zeros(len(pixels), np.int64)
     for i, (x, y) in enumerate(np.rint(pixels).astype(int)):
         if 0 <= x < width and 0 <= y < height:
-            behind = depth[i] < (depth[i] + depth[keypoints.MIRROR[i]]) / 2 - _BEHIND
+            behind = depth[i] < (depth[i] + depth[COCO_FLIP_INDICES[i]]) / 2 - _BEHIND
             covers = _covers(keypoints.NAMES[i], behind=bool(behind))
             seen = bool(covers & _parts_near(owners, x, y, figure))
             v[i] = 2 if seen else 1 if _is_of(figure, owners[y, x]) else 0

@@ -1,4 +1,4 @@
-"""The 17 COCO keypoints: names, order, mirror pairs and the lines drawn between them."""
+"""The 17 COCO keypoints: names, order and the lines drawn between them."""
 
 from typing import Final
 
@@ -21,9 +21,6 @@ NAMES: Final = (
     "left_ankle",
     "right_ankle",
 )
-
-# Keypoint i of a mirrored person is keypoint MIRROR[i] of the person.
-MIRROR: Final = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 
 # As in the COCO annotation files: pairs of keypoints, counted from 1.
 SKELETON: Final = (

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from quantkit.model.shape_rule import Shape, integers
+from quantkit.model.shapes import expanded
 from quantkit.tuning.equalization import clipped_channels
 from quantkit.tuning.equalization.channel_rule import Rules, Site, channels, frozen, spread
 from quantkit.tuning.equalization.classes import Labels
@@ -109,12 +110,8 @@ def _scaled_by(site: Site, *gates: int) -> Sequence[Labels]:
 
 
 def _fitted(labels: Labels, shape: Shape) -> Labels:
-    """Broadcast as ncnn does: missing axes are the inner ones where that fits, else the outer."""
-    missing = (1,) * (len(shape) - labels.ndim)
-    try:
-        return np.broadcast_to(labels.reshape(labels.shape + missing), shape)
-    except ValueError:
-        return np.broadcast_to(labels, shape)
+    axes = expanded(labels.shape, shape, len(shape))
+    return np.broadcast_to(labels.reshape(axes), shape)
 
 
 HOMOGENEOUS_RULES: Final[Rules] = {
