@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import InputError
+from quantkit.model.network import Network
 from quantkit.model.source import NcnnFiles
 
 REDUCED_PRECISION: Final = (
@@ -60,6 +61,18 @@ class NcnnNet:
         ):
             self._net = _load(param, weights, ".param", ".bin", light=light, threads=threads)
         self._attach(input, outputs)
+
+    @classmethod
+    def of(
+        cls, network: Network, input: str, outputs: Sequence[str] = (), *, light: bool = True
+    ) -> Self:
+        """Load a network that is in memory; without outputs only blobs can be asked for.
+
+        Raises:
+            InputError: As for the constructor.
+        """
+        text, data = network.param_text(), network.bin_bytes()
+        return cls(text, data, input=input, outputs=outputs, light=light)
 
     @classmethod
     def from_files(cls, files: NcnnFiles, *, light: bool = True, threads: int = 1) -> Self:
@@ -132,9 +145,7 @@ class NcnnNet:
         Raises:
             InputError: The tensor has another shape, or a blob cannot be computed.
         """
-        if tensor.ndim != 3 or 0 in tensor.shape:
-            message = f"an ncnn input has shape (channels, height, width), got {tensor.shape}"
-            raise InputError(message)
+        check_image(tensor)
         return self.start({self.input: tensor}).blobs(blobs)
 
     def start(self, inputs: Mapping[str, NDArray[np.float32]]) -> "Forward":
@@ -198,6 +209,17 @@ class Forward:
             InputError: A blob cannot be computed.
         """
         return {name: _extract(self._extractor, name) for name in self._in_order(names)}
+
+
+def check_image(tensor: NDArray[np.float32]) -> None:
+    """Refuse what is not an image: ncnn would take it and compute something else.
+
+    Raises:
+        InputError: The tensor does not have three axes, or is empty.
+    """
+    if tensor.ndim != 3 or 0 in tensor.shape:
+        message = f"an ncnn input has shape (channels, height, width), got {tensor.shape}"
+        raise InputError(message)
 
 
 def _load(

@@ -12,7 +12,7 @@ import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backends.ncnn_net import NcnnNet
+from quantkit.backends.ncnn_net import NcnnNet, check_image
 from quantkit.errors import InputError
 
 _AS_IT_LIES = 1  # `Extractor.extract`: leave packing and precision as the layers have them
@@ -81,9 +81,7 @@ class BlobReader:
         Raises:
             InputError: The tensor has another shape, or a blob cannot be computed.
         """
-        if tensor.ndim != 3 or 0 in tensor.shape:
-            message = f"an ncnn input has shape (channels, height, width), got {tensor.shape}"
-            raise InputError(message)
+        check_image(tensor)
         extractor = self._net._net.create_extractor()
         extractor.set_blob_allocator(self._allocator)
         array = np.ascontiguousarray(tensor, np.float32)

@@ -55,7 +55,7 @@ def collect(
             infinite; blob, layer and crop are named.
     """
     inputs = LayerInputs.of(network, layers)
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=()) as net:
+    with NcnnNet.of(network, input) as net:
         run = _Passes(net, inputs, crops, threads, progress, total)
         ranges = run.ranges(describe)
         histograms = run.histograms(ranges)

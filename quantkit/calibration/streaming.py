@@ -68,7 +68,7 @@ def collect_streaming(
     """
     inputs = LayerInputs.of(network, layers)
     samples = max(sampled // (total or _UNKNOWN_TOTAL), _FEWEST_OF_A_CROP)
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=()) as net:
+    with NcnnNet.of(network, input) as net:
         workers = [_Worker(net, inputs, samples, describe, channels) for _ in range(threads)]
         idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in workers:

@@ -35,8 +35,7 @@ def runs_in_int8(layer: Layer, weights: LayerWeights, scale: float) -> bool:
     rng = np.random.default_rng(0)
     shape = _input_shape(layer, weights)
     integers = rng.integers(-100, 101, shape)
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=_IN, outputs=(_OUT,)) as net:
+    with NcnnNet.of(network, _IN, (_OUT,)) as net:
         outputs = [
             net.run(_floats(integers + rng.uniform(-0.3, 0.3, shape), scale))[0] for _ in range(2)
         ]

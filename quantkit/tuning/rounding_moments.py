@@ -19,6 +19,9 @@ from quantkit.tuning.rounding_patches import Array, patches
 
 Crops = Callable[[], Iterable[Array]]
 
+_RESOLVED = 1e-5
+"""A smaller variance, in shares of the mean's square, is the rounding of float32 sums."""
+
 
 @dataclass(frozen=True, eq=False)
 class InputMoments:
@@ -119,7 +122,10 @@ class _Sums:
         mean = self._first / self._count
         # In place: this is the largest array there is.
         self._second /= self._count
+        varies = np.einsum("bkk->bk", self._second) - mean**2 > _RESOLVED * mean**2
         self._second -= mean[:, :, None] * mean[:, None, :]
+        self._second *= varies[:, :, None]
+        self._second *= varies[:, None, :]
         return InputMoments(mean, self._second, self._count)
 
 
@@ -131,8 +137,7 @@ def _each(
 ) -> Iterator[dict[str, Array]]:
     graph = Graph(network.param)
     sources = {name: graph.resolve_split(network.param.layer(name).bottoms[0]) for name in blocks}
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=sampling.input, outputs=()) as net:
+    with NcnnNet.of(network, sampling.input) as net:
 
         def take(numbered: tuple[int, Array]) -> dict[str, Array]:
             number, crop = numbered

@@ -84,7 +84,7 @@ class Walk:
         threads: int = 2,
     ) -> None:
         self.cuts = Cuts(network.param, outputs)
-        self._net = NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=outputs)
+        self._net = NcnnNet.of(network, input, outputs)
         self._pool = ThreadPoolExecutor(threads)
         self._forwards = [self._net.start({input: crop}) for crop in crops]
         self._pending: dict[str, NcnnNet] = {}
@@ -180,6 +180,4 @@ def load_alone(network: Network, name: str) -> NcnnNet:
     """
     single = alone(network, name)
     layer = network.param.layer(name)
-    return NcnnNet(
-        single.param_text(), single.bin_bytes(), input=layer.bottoms[0], outputs=layer.tops
-    )
+    return NcnnNet.of(single, layer.bottoms[0], layer.tops)

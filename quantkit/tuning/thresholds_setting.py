@@ -1,7 +1,6 @@
 """What a search for thresholds is about, and the parts that its passes share."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +20,7 @@ from quantkit.quantization.int8 import quantize
 from quantkit.quantization.requantize import fusible, never
 from quantkit.storage import content_key, sha256_bytes
 from quantkit.tuning.output_error import OutputError
+from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.sqnr import Outputs
 from quantkit.tuning.suffix import Array, Walk, load_alone
 
@@ -96,16 +96,7 @@ class Setting:
     def run(self, network: Network, crops: Sequence[Array] | None = None) -> list[Outputs]:
         """Run whole crops, by default those that judge."""
         crops = self.crops if crops is None else crops
-        with (
-            NcnnNet(
-                network.param_text(),
-                network.bin_bytes(),
-                input=self.input,
-                outputs=self.outputs,
-            ) as net,
-            ThreadPoolExecutor(self.threads) as pool,
-        ):
-            return list(pool.map(net.run, crops))
+        return outputs_on(network, self.input, self.outputs, crops, self.threads)
 
     def load(self, layer: str, threshold: float) -> NcnnNet:
         """Load one layer in int8 with a threshold for its input."""

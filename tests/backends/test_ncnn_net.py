@@ -12,7 +12,7 @@ from tests.nets import INPUT, OUTPUT, crop, small_network, write_pair
 @pytest.fixture
 def net() -> NcnnNet:
     network = small_network(np.random.default_rng(0))
-    return NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=(OUTPUT,))
+    return NcnnNet.of(network, INPUT, (OUTPUT,))
 
 
 def test_files_and_memory_give_the_same_network(net: NcnnNet, tmp_path: Path) -> None:
@@ -29,9 +29,7 @@ def test_reduced_precision_is_off(net: NcnnNet) -> None:
 
 def test_blobs_asked_for_in_any_order_are_those_of_a_net_that_frees_nothing(net: NcnnNet) -> None:
     network = small_network(np.random.default_rng(0))
-    keeping = NcnnNet(
-        network.param_text(), network.bin_bytes(), input=INPUT, outputs=(OUTPUT,), light=False
-    )
+    keeping = NcnnNet.of(network, INPUT, (OUTPUT,), light=False)
     names = [blob for layer in network.param.layers for blob in layer.tops][::-1]
     tensor = crop(np.random.default_rng(1))
     light, kept = net.run_blobs(tensor, names), keeping.run_blobs(tensor, names)
@@ -90,7 +88,7 @@ def test_a_broken_param_is_refused(text: str) -> None:
 def test_an_unknown_output_names_those_there_are() -> None:
     network = small_network(np.random.default_rng(0))
     with pytest.raises(InputError, match=r"'nowhere' is not in the network.*heatmap"):
-        NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=("nowhere",))
+        NcnnNet.of(network, INPUT, ("nowhere",))
 
 
 def test_an_input_of_two_axes_is_refused(net: NcnnNet) -> None:

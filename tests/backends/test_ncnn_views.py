@@ -17,7 +17,7 @@ def unpacked(blob: BlobView) -> Array:
 
 def read(network: Network, tensors: list[Array], blobs: list[str]) -> list[dict[str, Array]]:
     found: list[dict[str, Array]] = []
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=()) as net:
+    with NcnnNet.of(network, INPUT) as net:
         reader = BlobReader(net, blobs)
         for tensor in tensors:
             found.append({})
@@ -30,7 +30,7 @@ def test_blobs_are_those_that_are_copied_out() -> None:
     rng = np.random.default_rng(1)
     tensors = [crop(rng) for _ in range(3)]
     blobs = [top for layer in network.param.layers for top in layer.tops]
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=()) as net:
+    with NcnnNet.of(network, INPUT) as net:
         expected = [net.run_blobs(tensor, blobs) for tensor in tensors]
     for found, one in zip(read(network, tensors, blobs), expected, strict=True):
         assert set(found) == set(blobs)
@@ -52,7 +52,7 @@ def test_every_packing_and_gaps_between_channels(channels: int) -> None:
         for size in [(3, 14, 10), (3, 13, 9), (3, 9, 9)]
     ]
     blobs = ["a", "b", "c"]
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=()) as runner:
+    with NcnnNet.of(network, INPUT) as runner:
         expected = [runner.run_blobs(tensor, blobs) for tensor in tensors]
     for found, one in zip(read(network, tensors, blobs), expected, strict=True):
         for name in blobs:
@@ -66,7 +66,7 @@ def test_an_error_of_the_visitor_leaves_the_reader_usable() -> None:
     def visit(name: str, blob: BlobView) -> None:
         raise InputError(name)
 
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=()) as net:
+    with NcnnNet.of(network, INPUT) as net:
         reader = BlobReader(net, [INPUT])
         for _ in range(2):
             with pytest.raises(InputError, match=INPUT):

@@ -48,7 +48,7 @@ def test_they_are_those_of_all_values_taken_together(
 ) -> None:
     for name in names(network):
         bottom = network.param.layer(name).bottoms[0]
-        with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=()) as net:
+        with NcnnNet.of(network, INPUT) as net:
             values = np.stack([net.run_blobs(one, [bottom])[bottom] for one in crops])
         found = statistics[name]
         absmax = np.abs(values).max()

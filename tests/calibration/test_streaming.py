@@ -130,7 +130,7 @@ def test_the_largest_value_of_each_channel_is_found(
 ) -> None:
     for name, one in streamed.items():
         bottom = network.param.layer(name).bottoms[0]
-        with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=()) as net:
+        with NcnnNet.of(network, INPUT) as net:
             values = np.abs([net.run_blobs(tensor, [bottom])[bottom] for tensor in crops])
         expected = values.reshape(len(crops), one.shape[0], -1).max(axis=(0, 2))
         assert one.channel_absmax is not None

@@ -86,8 +86,7 @@ def test_ncnn_takes_as_many_bytes(kind: str, params: dict[int, int | str]) -> No
     net.add("MemoryData", "after", (), ("after",), {0: 6})
     network = net.build()
     expected = network.weights["after"]["data"]
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=("after",)) as runtime:
+    with NcnnNet.of(network, INPUT, ("after",)) as runtime:
         assert runtime.run(crop(np.random.default_rng(0)))[0].tolist() == expected.tolist()
 
 

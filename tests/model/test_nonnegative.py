@@ -62,8 +62,7 @@ def test_what_is_claimed_of_a_network_holds_in_its_forward() -> None:
     claimed = nonnegative_blobs(network.param)
     assert {"stem", "activated", "pooled", "gate", "joined"} <= claimed
     assert claimed.isdisjoint((INPUT, "expand", "sum"))
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=(), light=False) as net:
+    with NcnnNet.of(network, INPUT, light=False) as net:
         blobs = net.run_blobs(crop(np.random.default_rng(1)), Graph(network.param).blobs)
     for name in claimed:
         assert blobs[name].min() >= 0, name

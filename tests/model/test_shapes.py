@@ -73,8 +73,7 @@ CASES = [
 
 def _measured(net: NetBuilder, blobs: list[str]) -> dict[str, tuple[int, ...]]:
     network = net.build()
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=()) as runtime:
+    with NcnnNet.of(network, INPUT) as runtime:
         arrays = runtime.run_blobs(crop(np.random.default_rng(0)), blobs)
     return {name: array.shape for name, array in arrays.items()}
 

@@ -29,7 +29,7 @@ def squeeze_excite(**activation: int | str) -> Network:
 
 def run(network: Network) -> list[tuple[FloatArray, ...]]:
     rng = np.random.default_rng(1)
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=(OUTPUT,)) as net:
+    with NcnnNet.of(network, INPUT, (OUTPUT,)) as net:
         return [net.run(rng.normal(size=SHAPE).astype(np.float32)) for _ in range(3)]
 
 

@@ -16,16 +16,14 @@ FloatArray = NDArray[np.float32]
 
 def run(network: Network, tensor: FloatArray, *outputs: str) -> FloatArray:
     """Run a network and give its outputs as one flat array."""
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=outputs) as net:
+    with NcnnNet.of(network, INPUT, outputs) as net:
         return np.concatenate([output.ravel() for output in net.run(tensor)])
 
 
 def simple_table(network: Network, tensor: FloatArray, layers: Sequence[str]) -> CalibrationTable:
     """Scales from the largest magnitudes, of the weights and of one input."""
     chosen = [network.param.layer(name) for name in layers]
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=()) as net:
+    with NcnnNet.of(network, INPUT) as net:
         blobs = net.run_blobs(tensor, [layer.bottoms[0] for layer in chosen])
     weights, activations = {}, {}
     for layer in chosen:

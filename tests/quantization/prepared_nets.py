@@ -98,9 +98,7 @@ def db(expected: Array, got: Array) -> float:
 
 def run(net: Converted, network: Network, crop: Array) -> Array:
     files = net.files
-    with NcnnNet(
-        network.param_text(), network.bin_bytes(), input=files.input, outputs=files.outputs
-    ) as ncnn:
+    with NcnnNet.of(network, files.input, files.outputs) as ncnn:
         output: Array = ncnn.run(crop)[0]
         return output
 

@@ -62,9 +62,7 @@ def test_the_written_files_run_as_those_of_ncnn2int8(
     theirs = NcnnFiles(folder / "kl_int8.param", folder / "kl_int8.bin", *ENDS[name])
     with NcnnNet.from_files(theirs) as reference:
         expected = reference.run(tensor)
-    with NcnnNet(
-        int8.param_text(), int8.bin_bytes(), input=theirs.input, outputs=theirs.outputs
-    ) as net:
+    with NcnnNet.of(int8, theirs.input, theirs.outputs) as net:
         found = net.run(tensor)
     for ours, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, other)

@@ -62,7 +62,7 @@ def test_two_runtimes_in_int8_are_nearer_to_each_other_than_to_fp32(
     sessions = [OnnxruntimeSession.load(file, 1) for file in (fp32, int8)]
     ncnn = quantize(network, table)
     figures = []
-    with NcnnNet(ncnn.param_text(), ncnn.bin_bytes(), input="data", outputs=(OUTPUT,)) as net:
+    with NcnnNet.of(ncnn, "data", (OUTPUT,)) as net:
         for path in sorted((folder / "inputs").glob("*.npy")):
             crop = np.load(path)
             exact, got = (session.run(crop)[0] for session in sessions)
@@ -95,8 +95,7 @@ def test_an_equalized_network_is_carried_over_whole(
         assert written.layers == kept.layers
         got = _run(written.model, crop)
         int8 = quantize(prepared, kept)
-        text, data = int8.param_text(), int8.bin_bytes()
-        with NcnnNet(text, data, input=files.input, outputs=files.outputs) as net:
+        with NcnnNet.of(int8, files.input, files.outputs) as net:
             (expected,) = net.run(crop)
         assert sqnr(expected, got) > nearest
         assert sqnr(exact, got) == pytest.approx(sqnr(exact, expected), abs=1.0)

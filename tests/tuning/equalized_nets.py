@@ -49,9 +49,7 @@ def unchanged_db(network: Network, factors: Callable[[ChannelGraph], NDArray[np.
 def run(network: Network, *blobs: str) -> tuple[NDArray[np.float32], ...]:
     tensor = np.random.default_rng(2).standard_normal(SHAPE).astype(np.float32)
     outputs = blobs or (OUTPUT,)
-    with NcnnNet(
-        network.param_text(), network.bin_bytes(), input=INPUT, outputs=outputs, light=False
-    ) as net:
+    with NcnnNet.of(network, INPUT, outputs, light=False) as net:
         found = net.run_blobs(tensor, outputs)
         return tuple(found[name] for name in outputs)
 

@@ -30,8 +30,7 @@ def image(seed: int) -> Array:
 
 
 def output(network: Network, tensor: Array) -> Array:
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=("out",)) as net:
+    with NcnnNet.of(network, INPUT, ("out",)) as net:
         return net.run(tensor)[0]
 
 

@@ -17,12 +17,12 @@ from quantkit.model.weights import FP16_TAG, LayerWeights, Record, parse_weights
 from quantkit.quantization.int8 import quantize
 from quantkit.tuning.equalization import Equalized, channel_ranges, equalize
 from quantkit.tuning.equalization.channel_graph import channel_graph
-from quantkit.tuning.equalization.comparison import equalization_gain
 from quantkit.tuning.equalization.equalize import Clips
 from quantkit.tuning.equalization.factors import least_noise
 from quantkit.tuning.equalization.fold import folded
 from quantkit.tuning.equalization.noise import LayerNoise, layer_noises
 from quantkit.tuning.equalization.ranges import equalization_blobs
+from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.sqnr import Outputs, sqnr_db
 from tests.nets import INPUT, OUTPUT, NetBuilder, crop, small_network
 from tests.tuning.equalized_nets import EXACT_DB, far_factors
@@ -52,8 +52,7 @@ def _equalized(
 
 
 def _run(network: Network, crops: Sequence[NDArray[np.float32]] = HELD_OUT) -> list[Outputs]:
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=INPUT, outputs=(OUTPUT,)) as net:
-        return [net.run(one) for one in crops]
+    return outputs_on(network, INPUT, (OUTPUT,), crops)
 
 
 def _int8_db(network: Network, reference: Network) -> float:
@@ -95,10 +94,8 @@ def test_the_factors_are_those_by_which_the_blobs_differ(uneven: Network) -> Non
     found = _equalized(uneven)
     blobs = list(found.factors)
     with (
-        NcnnNet(uneven.param_text(), uneven.bin_bytes(), input=INPUT, outputs=()) as old,
-        NcnnNet(
-            found.network.param_text(), found.network.bin_bytes(), input=INPUT, outputs=()
-        ) as new,
+        NcnnNet.of(uneven, INPUT) as old,
+        NcnnNet.of(found.network, INPUT) as new,
     ):
         before, after = old.run_blobs(HELD_OUT[0], blobs), new.run_blobs(HELD_OUT[0], blobs)
     for blob, factors in found.factors.items():
@@ -169,10 +166,8 @@ def test_a_named_inner_output_is_left_alone(uneven: Network) -> None:
     ranges = channel_ranges(uneven, INPUT, CROPS)
     found = equalize(uneven, _shapes(uneven), (OUTPUT, "neck"), ranges)
     with (
-        NcnnNet(uneven.param_text(), uneven.bin_bytes(), input=INPUT, outputs=("neck",)) as old,
-        NcnnNet(
-            found.network.param_text(), found.network.bin_bytes(), input=INPUT, outputs=("neck",)
-        ) as new,
+        NcnnNet.of(uneven, INPUT, ("neck",)) as old,
+        NcnnNet.of(found.network, INPUT, ("neck",)) as new,
     ):
         assert sqnr_db([old.run(CROPS[0])], [new.run(CROPS[0])]) >= EXACT_DB
 
@@ -217,7 +212,7 @@ def test_the_search_lowers_the_noise_that_equal_ranges_leave(uneven: Network) ->
 
 def test_ranges_are_those_of_numpy(uneven: Network) -> None:
     found = channel_ranges(uneven, INPUT, iter(CROPS), ["neck", "squeezed"], threads=2)
-    with NcnnNet(uneven.param_text(), uneven.bin_bytes(), input=INPUT, outputs=("neck",)) as net:
+    with NcnnNet.of(uneven, INPUT, ("neck",)) as net:
         values = np.stack([np.abs(net.run(one)[0]) for one in CROPS])
     neck = found["neck"]
     np.testing.assert_allclose(neck.absmax, values.max(axis=(0, 2, 3)), rtol=1e-6)
@@ -241,12 +236,3 @@ def test_a_blob_that_is_not_finite_is_named() -> None:
 def test_the_blobs_that_are_measured_are_read_made_or_clipped() -> None:
     blobs = equalization_blobs(_clipped(np.random.default_rng(0)))
     assert blobs == (INPUT, "first", "clipped", "second", OUTPUT)
-
-
-def test_the_gain_is_that_of_int8_on_other_crops(uneven: Network) -> None:
-    found = _equalized(uneven).network
-    gain = equalization_gain(uneven, found, (INPUT, (OUTPUT,)), CROPS, HELD_OUT, method="minmax")
-    assert gain.after == pytest.approx(_int8_db(found, uneven), abs=1e-6)
-    assert gain.before == pytest.approx(_int8_db(uneven, uneven), abs=1e-6)
-    assert gain.after > gain.before + 6
-    assert gain.fp32 >= EXACT_DB

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import InputSpec, crops
 from quantkit.model.network import Network, read_network
@@ -15,6 +14,7 @@ from quantkit.model.source import NcnnFiles
 from quantkit.tuning.equalization import channel_ranges, equalize
 from quantkit.tuning.equalization.channel_graph import channel_graph
 from quantkit.tuning.equalization.fold import folded
+from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.sqnr import Outputs, sqnr_db
 from tests.tuning.equalized_nets import EXACT_DB, far_factors
 
@@ -44,10 +44,7 @@ def _files(real_data: Path, name: str) -> NcnnFiles:
 
 
 def _run(network: Network, files: NcnnFiles, tensors: list[Array]) -> list[Outputs]:
-    with NcnnNet(
-        network.param_text(), network.bin_bytes(), input=files.input, outputs=files.outputs
-    ) as net:
-        return [net.run(one) for one in tensors]
+    return outputs_on(network, files.input, files.outputs, tensors)
 
 
 @pytest.mark.slow

@@ -148,3 +148,12 @@ def test_winograd_sums_stay_within_the_bound() -> None:
 def test_no_crops_are_an_error(network: Network, table: CalibrationTable) -> None:
     with pytest.raises(InputError, match="no crops"):
         round_weights(network, table, sampling(0))
+
+
+def test_an_input_that_never_varies_is_rounded_too(
+    network: Network, table: CalibrationTable
+) -> None:
+    # One crop gives a vector once: its covariance is what float32 sums leave behind.
+    one_patch = sampling(1, positions=1)
+    rounded = round_weights(network, table, one_patch)
+    assert set(rounded.layers) == set(table.layers)

@@ -48,8 +48,7 @@ def check(builder: NetBuilder, blob: NDArray[np.float32], most_columns: int) -> 
     blocks = WeightBlocks.of(layer, most_columns)
     folded = blocks.folded(weights["weight"])
     np.testing.assert_array_equal(blocks.flat(folded), weights["weight"])
-    text, data = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, data, input=INPUT, outputs=("out",)) as net:
+    with NcnnNet.of(network, INPUT, ("out",)) as net:
         out = net.start({INPUT: blob}).blobs(["out"])["out"]
     expected = out if layer.type != "InnerProduct" else out.reshape(-1, 6).T
     taken = patches(layer, blocks, blob, 10**6, np.random.default_rng(0))

@@ -31,8 +31,7 @@ def int8_of(network: Network, input: str, crops: list[NDArray[np.float32]]) -> N
 
 
 def whole(network: Network, files: NcnnFiles, crops: list[NDArray[np.float32]]) -> list[Outputs]:
-    text, weights = network.param_text(), network.bin_bytes()
-    with NcnnNet(text, weights, input=files.input, outputs=files.outputs) as net:
+    with NcnnNet.of(network, files.input, files.outputs) as net:
         return [net.run(one) for one in crops]
 
 

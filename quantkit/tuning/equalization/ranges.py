@@ -81,7 +81,7 @@ def channel_ranges(
     names = equalization_blobs(network) if blobs is None else tuple(blobs)
     total: dict[str, ChannelRanges] = {}
     count = 0
-    with NcnnNet(network.param_text(), network.bin_bytes(), input=input, outputs=()) as net:
+    with NcnnNet.of(network, input) as net:
         for seen in _each(net, crops, names, threads):
             count += 1
             total = {name: _added(total.get(name), one) for name, one in seen.items()}
