@@ -38,31 +38,6 @@ class Rounded:
         return sum(gains) / len(gains) if gains else 0.0
 
 
-@dataclass(frozen=True)
-class RoundingCost:
-    """What rounding will take.
-
-    Attributes:
-        passes: How often every crop is run, so that the Hessians in memory stay few.
-        operations: Floating point operations beside the forwards.
-    """
-
-    passes: int
-    operations: int
-
-
-def rounding_cost(
-    network: Network, table: CalibrationTable, crops: int, positions: int = 256
-) -> RoundingCost:
-    """Estimate the cost of `round_weights`, without running anything."""
-    blocks = _blocks(network, table)
-    each = (
-        one.count * one.columns**2 * (2 * crops * positions + 4 * one.columns + 6 * one.rows)
-        for one in blocks.values()
-    )
-    return RoundingCost(len(list(_batches(blocks))), sum(each))
-
-
 def round_weights(
     network: Network,
     table: CalibrationTable,

@@ -1,4 +1,4 @@
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -7,9 +7,20 @@ from quantkit.data.preprocess import Crop, InputSpec
 from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.decode import decode, to_image
 from quantkit.evaluation.head import Decode, HeadSpec
-from tests.evaluation.codecs import codec_of, made_outputs, mmpose_keypoints
+from tests.evaluation.codecs import Array, codec_of, made_outputs, mmpose_keypoints
 
 GEOMETRIES = [((192, 256), (48, 64), 11), ((256, 256), (64, 64), 11), ((288, 384), (72, 96), 17)]
+
+
+def assert_decoded_alike(
+    outputs: list[Array], codec: Any, head: HeadSpec, size: tuple[int, int]
+) -> None:
+    before = [output.copy() for output in outputs]
+    expected, expected_scores = mmpose_keypoints(codec, outputs)
+    keypoints, scores = decode(outputs, head, InputSpec(size))
+    assert np.abs(expected - keypoints).max() < 1e-4
+    assert np.array_equal(expected_scores, scores)
+    assert all(map(np.array_equal, before, outputs))
 
 
 @pytest.mark.slow
@@ -24,13 +35,7 @@ def test_heatmaps_decode_as_mmposes_codecs_do(
     codec = codec_of(head, size, heatmap_size)
     generator = np.random.default_rng(sum(size))
     for _ in range(10):
-        outputs = made_outputs(kind, head, size, generator)
-        before = outputs[0].copy()
-        expected, expected_scores = mmpose_keypoints(codec, outputs)
-        keypoints, scores = decode(outputs, head, InputSpec(size))
-        assert np.abs(expected - keypoints).max() < 1e-4
-        assert np.array_equal(expected_scores, scores)
-        assert np.array_equal(before, outputs[0])
+        assert_decoded_alike(made_outputs(kind, head, size, generator), codec, head, size)
 
 
 @pytest.mark.slow
@@ -48,13 +53,7 @@ def test_simcc_decodes_as_mmposes_codec_does(
     codec = codec_of(head, size, (48, 64))
     generator = np.random.default_rng(3)
     for _ in range(10):
-        outputs = made_outputs(kind, head, size, generator)
-        before = [output.copy() for output in outputs]
-        expected, expected_scores = mmpose_keypoints(codec, outputs)
-        keypoints, scores = decode(outputs, head, InputSpec(size))
-        assert np.abs(expected - keypoints).max() < 1e-4
-        assert np.array_equal(expected_scores, scores)
-        assert all(map(np.array_equal, before, outputs))
+        assert_decoded_alike(made_outputs(kind, head, size, generator), codec, head, size)
 
 
 def test_a_simcc_peak_is_located_below_a_bin() -> None:

@@ -1,6 +1,7 @@
 """Running small networks and comparing what comes out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.table import CalibrationTable
 from quantkit.calibration.weight_scales import scale_count
 from quantkit.model.network import Network
+from quantkit.tuning.sqnr import sqnr_db
 from tests.nets import INPUT
 
 FloatArray = NDArray[np.float32]
@@ -31,6 +33,11 @@ def simple_table(network: Network, tensor: FloatArray, layers: Sequence[str]) ->
         weights[layer.name] = tuple(float(x) for x in 127 / np.abs(rows).max(axis=1))
         activations[layer.name] = float(127 / np.abs(blobs[layer.bottoms[0]]).max())
     return CalibrationTable(weights, activations)
+
+
+def db(expected: NDArray[Any], got: NDArray[Any]) -> float:
+    """Signal to noise ratio of one output in decibels."""
+    return sqnr_db([(expected,)], [(got.reshape(expected.shape),)])
 
 
 def cosine(first: FloatArray, second: FloatArray) -> float:

@@ -25,7 +25,7 @@ from quantkit.quantization.qdq import to_qdq
 from quantkit.tuning.equalization import channel_ranges, equalize
 from quantkit.tuning.equalization.channel_graph import channel_graph
 from quantkit.tuning.equalization.fold import folded
-from quantkit.tuning.sqnr import sqnr_db
+from tests.quantization.agreement import db
 from tests.quantization.fake_quantized import literally
 from tests.quantization.grown_onnx import SHAPE, WIDTH, Array, Converted, Grown, converted
 from tests.tuning.equalized_nets import far_factors
@@ -90,10 +90,6 @@ def table_of(net: Converted, network: Network) -> CalibrationTable:
     names = [layer.name for layer in int8_layers(network)]
     statistics = collect_streaming(network, net.files.input, crops(4, seed=9), names, total=4)
     return calibrate(network, statistics, "minmax").table
-
-
-def db(expected: Array, got: Array) -> float:
-    return sqnr_db([(expected,)], [(got.reshape(expected.shape),)])
 
 
 def run(net: Converted, network: Network, crop: Array) -> Array:

@@ -16,7 +16,7 @@ from quantkit.quantization.int8 import quantize
 from quantkit.quantization.qdq import QdqNetwork, to_qdq
 from tests.nets import INPUT, small_network
 from tests.onnx_nets import reference_outputs
-from tests.quantization.agreement import run, simple_table
+from tests.quantization.agreement import db, run, simple_table
 from tests.quantization.fake_quantized import fake_quantized, literally
 from tests.quantization.onnx_pairs import Pair, PairBuilder, conv_pair, crops
 
@@ -52,12 +52,6 @@ def written(pair: Pair, network: QdqNetwork) -> OnnxFile:
     return OnnxFile(path, pair.onnx.input, pair.onnx.outputs)
 
 
-def sqnr(signal: NDArray[np.float64], other: NDArray[np.float32]) -> float:
-    """In decibels."""
-    noise = np.square(signal - other).sum()
-    return float(10 * np.log10(np.square(signal).sum() / noise))
-
-
 def initializers(network: QdqNetwork) -> dict[str, NDArray[Any]]:
     return {x.name: numpy_helper.to_array(x) for x in network.model.graph.initializer}
 
@@ -75,7 +69,7 @@ def test_the_network_computes_what_the_table_says(tmp_path: Path, opset: int) ->
         got = literally(file.path, crop)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
         (fp32,) = reference_outputs(pair.onnx, crop)
-        assert sqnr(expected, fp32) < 45
+        assert db(expected, fp32) < 45
 
 
 def test_onnxruntime_agrees(pair: Pair, table: CalibrationTable) -> None:
@@ -84,7 +78,7 @@ def test_onnxruntime_agrees(pair: Pair, table: CalibrationTable) -> None:
     for crop in crops(3):
         expected = fake_quantized(pair.onnx.path, LAYERS, table, crop)
         (got,) = session.run(crop)
-        assert sqnr(expected, got) > 40
+        assert db(expected, got) > 40
 
 
 @pytest.mark.backend
@@ -96,7 +90,7 @@ def test_openvino_agrees(pair: Pair, table: CalibrationTable) -> None:
     session = OpenvinoSession.load(file, 1, "int8")
     for crop in crops(3):
         expected = fake_quantized(pair.onnx.path, LAYERS, table, crop)
-        assert sqnr(expected, session.run(crop)[0]) > 40
+        assert db(expected, session.run(crop)[0]) > 40
 
 
 def test_ncnn_agrees(pair: Pair, table: CalibrationTable) -> None:
@@ -104,7 +98,7 @@ def test_ncnn_agrees(pair: Pair, table: CalibrationTable) -> None:
     expected = fake_quantized(pair.onnx.path, LAYERS, table, crop)
     got = run(quantize(pair.ncnn, table), crop, "head").reshape(expected.shape)
     (fp32,) = reference_outputs(pair.onnx, crop)
-    assert sqnr(expected, got) > sqnr(expected, fp32) + 10
+    assert db(expected, got) > db(expected, fp32) + 10
 
 
 def test_weights_are_the_integers_of_the_ncnn_network(pair: Pair, table: CalibrationTable) -> None:
@@ -212,7 +206,7 @@ def test_inner_products_of_every_form(tmp_path: Path, form: str) -> None:
     for crop in crops(3):
         expected = fake_quantized(pair.onnx.path, layers, table, crop)
         np.testing.assert_allclose(literally(file.path, crop), expected, rtol=0, atol=1e-4)
-        assert sqnr(expected, session.run(crop)[0]) > 40
+        assert db(expected, session.run(crop)[0]) > 40
 
 
 def test_equal_weights_have_the_scales_of_their_own_input(tmp_path: Path) -> None:

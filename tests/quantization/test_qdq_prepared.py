@@ -1,7 +1,6 @@
 """The ONNX form of networks that were equalized, rounded or corrected for their table."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from quantkit.quantization.int8 import quantize
 from quantkit.quantization.qdq import to_qdq
 from quantkit.tuning.rounding import round_weights
 from quantkit.tuning.rounding_moments import Sampling
+from tests.oracles import NEEDS_PNNX
+from tests.quantization.agreement import db
 from tests.quantization.fake_quantized import literally
 from tests.quantization.grown_onnx import WIDTH, Converted
 from tests.quantization.prepared_nets import (
@@ -23,7 +24,6 @@ from tests.quantization.prepared_nets import (
     carried,
     changed,
     crops,
-    db,
     dense,
     drawn,
     equalized,
@@ -36,11 +36,7 @@ from tests.quantization.prepared_nets import (
     with_bias,
 )
 
-# Found, not imported: importing the package imports torch.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(find_spec("pnnx") is None, reason="pnnx is not installed"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_PNNX]
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ from quantkit.model.param import Layer, Param
 from quantkit.model.weights import LayerWeights, Record
 from quantkit.quantization.onnx_batch_norms import fold_batch_norms
 from quantkit.quantization.qdq import to_qdq
+from tests.oracles import NEEDS_PNNX
+from tests.quantization.agreement import db
 from tests.quantization.fake_quantized import literally
 from tests.quantization.grown_onnx import WIDTH, Converted, Grown, converted
 from tests.quantization.prepared_nets import (
@@ -24,7 +25,6 @@ from tests.quantization.prepared_nets import (
     assert_same_function,
     carried,
     crops,
-    db,
     dense,
     drawn,
     equalized,
@@ -36,11 +36,7 @@ from tests.quantization.prepared_nets import (
     with_bias,
 )
 
-# Found, not imported: importing the package imports torch.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(find_spec("pnnx") is None, reason="pnnx is not installed"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_PNNX]
 
 
 def edited(net: Converted, edit: Callable[[onnx.GraphProto], None]) -> Converted:

@@ -1,6 +1,5 @@
 """A trained network with ncnn2table's own table, in ONNX Runtime and in ncnn."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,22 +28,20 @@ from quantkit.quantization.qdq import to_qdq
 from quantkit.quantization.qdq_onnxruntime import suit_onnxruntime
 from quantkit.storage import write_atomically
 from quantkit.tuning.equalization import channel_ranges, equalize
+from tests.oracles import NEEDS_PNNX
+from tests.quantization.agreement import db
 
 NAME = "simplepose_256x192"
 SHAPE = (3, 256, 192)
 OUTPUT = "hybridsequential0_conv7_fwd"
 
 
-def sqnr(signal: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """In decibels."""
-    return float(10 * np.log10(np.square(signal).sum() / np.square(signal - other).sum()))
-
-
-@pytest.fixture
-def fp32(real_data: Path, tmp_path: Path) -> OnnxFile:
+@pytest.fixture(scope="module")
+def fp32(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxFile:
+    folder = tmp_path_factory.mktemp("fp32")
     given = OnnxFile(real_data / "models" / f"{NAME}.onnx", "data", (OUTPUT,))
-    mended, _ = repair_onnx(given, tmp_path / "mended.onnx")
-    return simplify_onnx(mended, tmp_path / "fp32.onnx", SHAPE)[0]
+    mended, _ = repair_onnx(given, folder / "mended.onnx")
+    return simplify_onnx(mended, folder / "fp32.onnx", SHAPE)[0]
 
 
 @pytest.mark.slow
@@ -67,14 +64,14 @@ def test_two_runtimes_in_int8_are_nearer_to_each_other_than_to_fp32(
             crop = np.load(path)
             exact, got = (session.run(crop)[0] for session in sessions)
             (expected,) = net.run(crop)
-            figures.append((sqnr(exact, got), sqnr(exact, expected), sqnr(expected, got)))
+            figures.append((db(exact, got), db(exact, expected), db(expected, got)))
     onnxruntime, ncnn_int8, between = np.median(figures, axis=0)
     assert onnxruntime == pytest.approx(ncnn_int8, abs=1)
     assert between > max(onnxruntime, ncnn_int8) + 6
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("pnnx") is None, reason="pnnx is not installed")
+@NEEDS_PNNX
 def test_an_equalized_network_is_carried_over_whole(
     fp32: OnnxFile, golden: Path, tmp_path: Path
 ) -> None:
@@ -97,14 +94,14 @@ def test_an_equalized_network_is_carried_over_whole(
         int8 = quantize(prepared, kept)
         with NcnnNet.of(int8, files.input, files.outputs) as net:
             (expected,) = net.run(crop)
-        assert sqnr(expected, got) > nearest
-        assert sqnr(exact, got) == pytest.approx(sqnr(exact, expected), abs=1.0)
+        assert db(expected, got) > nearest
+        assert db(exact, got) == pytest.approx(db(exact, expected), abs=1.0)
     model = onnx.load(fp32.path)
     fold_batch_norms(model.graph, network)
     writing = GraphWriting(model.graph)
     Carrying(model.graph, network, prepared, match_layers(model.graph, network)).write(writing, ())
     writing.finish()
-    assert sqnr(exact, _run(model, crop)) > 100
+    assert db(exact, _run(model, crop)) > 100
 
 
 def _run(model: onnx.ModelProto, crop: NDArray[np.float32]) -> NDArray[np.float32]:
