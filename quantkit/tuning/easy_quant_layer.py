@@ -1,6 +1,6 @@
 """The search of ncnn2table's `eq` in one layer, judged by ncnn's own int8 layer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,10 +127,12 @@ class LayerTrial:
         }
         return load_alone(self._int8.replaced({}, {name: LayerWeights(records)}), name)
 
-    def _outputs(self, net: NcnnNet) -> list[Array]:
+    def _outputs(self, net: NcnnNet) -> Iterator[Array]:
+        """Run the crops; not all outputs are held at once, which would be half of the memory."""
         bottom, top = self.layer.bottoms[0], self.layer.tops[0]
         with net:
-            return [net.start({bottom: values}).blobs([top])[top] for values in self.inputs]
+            for values in self.inputs:
+                yield net.start({bottom: values}).blobs([top])[top]
 
 
 def _picked(tried: Floats, chosen: NDArray[np.intp]) -> Floats:

@@ -5,7 +5,7 @@ depends on no other channel's weight scale. So one run of a layer with every cha
 scale serves all channels, and to change one of them takes no run at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -50,7 +50,7 @@ class Reference:
         outputs: Its fp32 output for each crop.
     """
 
-    def __init__(self, layer: Layer, outputs: Sequence[Array]) -> None:
+    def __init__(self, layer: Layer, outputs: Iterable[Array]) -> None:
         self._layer = layer
         self._rows = [self._by_scale(one) for one in outputs]
         self._energy = np.array([np.square(one, dtype=np.float64).sum() for one in self._rows])
@@ -61,7 +61,7 @@ class Reference:
         """Whether any crop has an output that is finite and not all zero."""
         return bool(self._usable.any())
 
-    def sums(self, outputs: Sequence[Array]) -> ErrorSums:
+    def sums(self, outputs: Iterable[Array]) -> ErrorSums:
         """Sum up the errors of int8 outputs, one a crop."""
         along, square = [], []
         # Beyond float32 an output is no match at all, which `similarity` says.
