@@ -16,7 +16,7 @@ from quantkit.quantization.onnx_constants import Constants
 from quantkit.quantization.onnx_layers import Matched, biases, close
 from quantkit.quantization.onnx_weights import WeightedNode
 from quantkit.quantization.onnx_writing import GraphWriting
-from quantkit.quantization.prepared_layers import changed_layers
+from quantkit.quantization.prepared_layers import changed_layers, same_weights
 
 _BATCH_NORM: Final = {1: "slope", 2: "bias", 3: "mean", 4: "variance"}
 """Role in ncnn by the number of BatchNormalization's input."""
@@ -92,16 +92,11 @@ class Carrying:
             unknown = f"layers of type {layer.type} have no known form there"
             raise _refused(layer, why + _UNFOLDED if why else unknown)
         for twin in self._matched.twins[layer.name]:
-            if twin is None or not self._equal(layer.name, twin):
+            weights = self._prepared.weights
+            if twin is None or not same_weights(weights[layer.name], weights[twin]):
                 reason = "several nodes of the ONNX file have its weights and stand where it stands"
                 raise _refused(layer, reason)
         return node
-
-    def _equal(self, one: str, other: str) -> bool:
-        first, second = self._prepared.weights[one], self._prepared.weights[other]
-        return set(first) == set(second) and all(
-            np.array_equal(values, second[role]) for role, values in first.items()
-        )
 
     def _write_batch_norm(self, writing: GraphWriting, layer: Layer) -> None:
         before, after = (x.weights[layer.name] for x in (self._network, self._prepared))

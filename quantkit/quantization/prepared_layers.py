@@ -40,7 +40,16 @@ def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
     return tuple(
         layer
         for layer in network.param.layers
-        if _differ(network.weights.get(layer.name), prepared.weights.get(layer.name))
+        if not same_weights(network.weights.get(layer.name), prepared.weights.get(layer.name))
+    )
+
+
+def same_weights(one: LayerWeights | None, other: LayerWeights | None) -> bool:
+    """Say whether two layers hold the same values; None is a layer without any."""
+    if one is None or other is None:
+        return one is other
+    return set(one) == set(other) and all(
+        np.array_equal(values, other[role]) for role, values in one.items()
     )
 
 
@@ -64,11 +73,3 @@ def _bias_term(layer: Layer) -> int | None:
 
 def _without(layer: Layer, number: int | None) -> dict[int, str]:
     return {key: value for key, value in layer.params.items() if key != number}
-
-
-def _differ(before: LayerWeights | None, after: LayerWeights | None) -> bool:
-    if before is None or after is None:
-        return before is not after
-    return set(before) != set(after) or any(
-        not np.array_equal(values, after[role]) for role, values in before.items()
-    )

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 
 from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
+from quantkit.model.export.onnx_file import read_onnx
 from quantkit.model.network import Network
 from quantkit.quantization.carried import Carrying
 from quantkit.quantization.onnx_batch_norms import fold_batch_norms
@@ -60,7 +60,7 @@ def to_qdq(
     """
     prepared = network if prepared is None else prepared
     layers = check_table(prepared, table)
-    model = with_channel_scales(_load(path), path)
+    model = with_channel_scales(read_onnx(path), path)
     fold_batch_norms(model.graph, network)
     matched = match_layers(model.graph, network)
     int8 = tuple(layer.name for layer in layers if layer.name in matched.nodes)
@@ -81,14 +81,3 @@ def to_qdq(
     names = {layer.name for layer in layers}
     left_out = {name: why for name, why in matched.left_out.items() if name in names}
     return QdqNetwork(model, int8, left_out)
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        message = "does not exist"
-        raise InputError(message, path=path)
-    try:
-        return onnx.load(path)
-    except Exception as error:  # protobuf's, which has no types
-        message = f"is not an ONNX model, or is damaged: {' '.join(str(error).split())[:200]}"
-        raise InputError(message, path=path) from error

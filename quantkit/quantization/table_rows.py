@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantkit.calibration.table import CalibrationTable
 from quantkit.model.eligibility import int8_layers
@@ -66,17 +66,8 @@ def table_rows(
     for layer in int8_layers(network):
         share = macs(layer, shapes) / total if shapes and total else None
         row = _row(table, layer.name, reasons)
-        rows.append(
-            TableRow(
-                layer=layer.name,
-                type=layer.type,
-                macs_share=share,
-                threshold=row.threshold,
-                weight_scales=row.weight_scales,
-                levels=_levels(network, table, layer.name) if row.reason is None else None,
-                reason=row.reason,
-            )
-        )
+        levels = _levels(network, table, layer.name) if row.reason is None else None
+        rows.append(replace(row, type=layer.type, macs_share=share, levels=levels))
     return tuple(rows)
 
 

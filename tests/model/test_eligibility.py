@@ -28,7 +28,9 @@ def _network(kind: str, params: dict[int, int | str]) -> Network:
 
 
 def test_the_layers_are_those_of_ncnn2table(golden: Path) -> None:
-    for folder in sorted(path for path in golden.iterdir() if path.is_dir()):
+    folders = sorted(path for path in golden.iterdir() if path.is_dir())
+    assert folders
+    for folder in folders:
         param = read_param(folder / "fp32.param")
         network = Network(param, read_weights(param, folder / "fp32.bin"))
         keys = [line.split()[0] for line in (folder / "kl.table").read_text().splitlines()]

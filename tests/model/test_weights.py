@@ -54,12 +54,16 @@ def test_weights_are_views_of_the_file() -> None:
 
 
 def test_files_of_ncnn_tools_round_trip(golden: Path) -> None:
-    for file in sorted(golden.glob("*/*.bin")):
+    files = sorted(golden.glob("*/*.bin"))
+    assert files
+    for file in files:
         _assert_round_trip(file)
 
 
 def test_files_of_trained_nets_round_trip(real_data: Path) -> None:
-    for file in sorted((real_data / "models").glob("*.bin")):
+    files = sorted((real_data / "models").glob("*.bin"))
+    assert files
+    for file in files:
         _assert_round_trip(file)
 
 

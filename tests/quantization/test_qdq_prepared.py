@@ -64,7 +64,9 @@ def test_inner_products_of_every_form_are_carried_over(tmp_path: Path, form: str
 def test_a_layer_that_is_left_as_it_was_would_be_noticed(tmp_path: Path) -> None:
     net = grown(tmp_path, "deconvolution", "full")
     prepared = scaled(net)
-    for name in changed(net, prepared):
+    names = changed(net, prepared)
+    assert names
+    for name in names:
         half = prepared.replaced({}, {name: net.ncnn.weights[name]})
         crop = crops(1)[0]
         assert db(literally(net.onnx.path, crop), literally(carried(net, half), crop)) < 20

@@ -93,6 +93,7 @@ def test_exact_factors_change_no_bit(uneven: Network) -> None:
 def test_the_factors_are_those_by_which_the_blobs_differ(uneven: Network) -> None:
     found = _equalized(uneven)
     blobs = list(found.factors)
+    assert "neck" in blobs
     with (
         NcnnNet.of(uneven, INPUT) as old,
         NcnnNet.of(found.network, INPUT) as new,

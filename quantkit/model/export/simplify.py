@@ -6,6 +6,7 @@ from typing import Any
 
 from quantkit.errors import InputError
 from quantkit.model.export.native import NativeRun
+from quantkit.model.export.onnx_file import read_onnx
 from quantkit.model.export.step import run_step
 from quantkit.model.source import OnnxFile
 from quantkit.optional import require
@@ -78,7 +79,7 @@ def convert(
 
     from quantkit.model.export.repair import repair
 
-    model = _load(path)
+    model = read_onnx(Path(path))
     notes = repair(model)
     _check_names(model.graph, input, outputs, path)
     if shape is not None:
@@ -93,19 +94,6 @@ def convert(
             raise InputError(message, path=path)
     onnx.save(model, target)
     return list(notes)
-
-
-def _load(path: str) -> Any:
-    import onnx
-
-    if not Path(path).is_file():
-        message = "does not exist"
-        raise InputError(message, path=path)
-    try:
-        return onnx.load(path)
-    except Exception as error:
-        message = f"is not an ONNX model, or is damaged: {' '.join(str(error).split())[:200]}"
-        raise InputError(message, path=path) from error
 
 
 def _check_names(graph: Any, name: str, outputs: list[str], path: str) -> None:

@@ -1,0 +1,24 @@
+"""Reading an ONNX file."""
+
+from pathlib import Path
+from typing import Any
+
+from quantkit.errors import InputError
+
+
+def read_onnx(path: Path) -> Any:
+    """Read an `onnx.ModelProto`, with the weights that it keeps in files of their own.
+
+    Raises:
+        InputError: The file does not exist, or is no ONNX network.
+    """
+    import onnx
+
+    if not path.is_file():
+        message = "does not exist"
+        raise InputError(message, path=path)
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf's, which has no types
+        message = f"is not an ONNX model, or is damaged: {' '.join(str(error).split())[:200]}"
+        raise InputError(message, path=path) from error
