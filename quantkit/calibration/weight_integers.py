@@ -22,7 +22,17 @@ def to_int8(weights: NDArray[np.float32], scales: NDArray[np.float32]) -> NDArra
     """
     scaled = weights.reshape(len(scales), -1) * scales[:, None]
     np.clip(scaled, -128, 128, out=scaled)
-    # The sum is rounded to float32 before it is cut, as in the kernel.
-    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
-    quantized: NDArray[np.int8] = np.clip(rounded, -127, 127).astype(np.int8)
+    quantized: NDArray[np.int8] = np.clip(half_away(scaled), -127, 127).astype(np.int8)
     return quantized.reshape(-1)
+
+
+def half_away(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to the nearest integer as ncnn's kernel does, half away from zero.
+
+    Example:
+        >>> half_away(np.float32([0.5, -1.5, 2.4])).tolist()
+        [1.0, -2.0, 2.0]
+    """
+    # The sum is rounded to float32 before it is cut, as in the kernel.
+    rounded: NDArray[np.float32] = np.trunc(values + np.copysign(np.float32(0.5), values))
+    return rounded

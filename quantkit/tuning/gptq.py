@@ -10,6 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.calibration.weight_integers import half_away
+
 Floats = NDArray[np.float64]
 
 DAMPING: Final = 0.01
@@ -19,8 +21,7 @@ _LAZY = 64
 
 def nearest(weights: Floats, levels: Floats | float) -> Floats:
     """Round scaled weights to the nearest integers, as `to_int8` does, within the levels."""
-    single = weights.astype(np.float32)
-    rounded = np.trunc(single + np.copysign(np.float32(0.5), single))
+    rounded = half_away(weights.astype(np.float32))
     clipped: Floats = np.clip(rounded.astype(np.float64), -levels, levels)
     return clipped
 

@@ -14,7 +14,6 @@ STEPS: Final = 100
 _SWEEPS: Final = 20
 _RATE: Final = 0.1
 _DECAY, _SQUARE_DECAY = 0.9, 0.99
-_LEAST_RANGE: Final = 1e-3
 
 
 def least_noise(
@@ -75,7 +74,7 @@ def _equal_ranges(
     graph: ChannelGraph, ranges: Mapping[str, ChannelRanges], free: NDArray[np.bool_]
 ) -> Floats:
     """Lessen the spread of the logarithms of each blob's ranges, class by class in turn."""
-    blobs = [(graph.channels(blob), _log_ranges(one)) for blob, one in ranges.items()]
+    blobs = [(graph.channels(blob), np.log(one.divisible)) for blob, one in ranges.items()]
     logs = np.zeros(len(graph.frozen))
     for _ in range(_SWEEPS):
         wanted, counts = np.zeros_like(logs), np.zeros_like(logs)
@@ -84,10 +83,4 @@ def _equal_ranges(
             np.add.at(wanted, classes, middle - known)
             np.add.at(counts, classes, 1)
         logs = np.where(free & (counts > 0), wanted / np.maximum(counts, 1), 0.0)
-    return logs
-
-
-def _log_ranges(one: ChannelRanges) -> Floats:
-    largest = max(float(one.typical.max()), 1e-30)
-    logs: Floats = np.log(np.maximum(one.typical, _LEAST_RANGE * largest))
     return logs

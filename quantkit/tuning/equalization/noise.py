@@ -26,8 +26,6 @@ Floats = NDArray[np.float64]
 
 _NORM: Final = 12.0
 _STEP_NOISE: Final = 1 / 12 / 127**2
-_LEAST_RANGE: Final = 1e-3
-"""Of the largest channel: smaller ones, dead ones too, count as this large."""
 _LEAST_POWER: Final = 1e-3
 """Of the mean output channel, so that a dead one does not outweigh all others."""
 
@@ -115,11 +113,10 @@ def _noise(
     weights = weights.reshape(groups, outputs // groups, len(classes) // groups, -1)
     energy = np.square(weights).sum(axis=3)
     importance = (1 / (made.power + _LEAST_POWER * made.power.mean() + 1e-30)).reshape(groups, -1)
-    ranges = np.maximum(read.typical, _LEAST_RANGE * read.typical.max())
     shape = groups, -1
     return LayerNoise(
         classes.reshape(shape),
-        ranges.reshape(shape),
+        read.divisible.reshape(shape),
         read.power.reshape(shape) * weights.shape[3],
         np.einsum("go,goi->gi", importance, energy) + 1e-30,
         np.log(np.abs(weights).max(axis=3) + 1e-12),

@@ -1,14 +1,14 @@
 """How large the values of every channel are over the calibration crops."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.backends.ncnn_net import NcnnNet
+from quantkit.calibration.forward_pool import in_order
 from quantkit.errors import InputError
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.graph import Graph
@@ -17,6 +17,10 @@ from quantkit.model.param import Layer
 from quantkit.tuning.equalization.weighted_channels import FUSED_CLIP
 
 Array = NDArray[np.float32]
+
+_LEAST_RANGE: Final = 1e-3
+"""Of the largest channel."""
+_NOTHING: Final = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,12 @@ class ChannelRanges:
     typical: NDArray[np.float64]
     power: NDArray[np.float64]
     shape: tuple[int, ...]
+
+    @property
+    def divisible(self) -> NDArray[np.float64]:
+        """The typical ranges; small channels, dead ones too, count as large as the least."""
+        least = _LEAST_RANGE * max(float(self.typical.max()), _NOTHING)
+        return np.maximum(self.typical, least)
 
 
 def int8_blobs(network: Network) -> tuple[str, ...]:
@@ -98,10 +108,7 @@ def _each(
         values = net.run_blobs(crop, names)
         return {name: _seen(values.pop(name)) for name in names}
 
-    source = iter(crops)
-    with ThreadPoolExecutor(threads) as pool:
-        while batch := list(islice(source, 4 * threads)):
-            yield from pool.map(one, batch)
+    return in_order(one, crops, threads)
 
 
 def _seen(values: Array) -> ChannelRanges:
