@@ -39,7 +39,7 @@ def as_inner_products(network: Network, shapes: Mapping[str, Sequence[int]]) -> 
         shapes: Shape by blob name, without a batch axis, as from `blob_shapes`.
     """
     changed = {
-        layer.name: _inner_product(layer)
+        layer.name: inner_product(layer)
         for layer in network.param.layers
         if _is_vector_convolution(layer) and len(shapes[layer.bottoms[0]]) == 1
     }
@@ -53,7 +53,8 @@ def _is_vector_convolution(layer: Layer) -> bool:
     return (width, layer.int_param(11, width)) == (1, 1)
 
 
-def _inner_product(layer: Layer) -> Layer:
+def inner_product(layer: Layer) -> Layer:
+    """Make the InnerProduct of a 1x1 Convolution; it computes the same of a vector."""
     kept: dict[int, str] = {}
     for key, value in layer.params.items():
         number = parameter_id(key)

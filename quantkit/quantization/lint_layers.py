@@ -31,8 +31,9 @@ def layer_findings(
     """
     eligible = {layer.name: layer for layer in int8_layers(network)}
     yield from _orphans(network, table, eligible)
-    for layer in eligible.values():
-        yield from _pair_findings(layer, table, list(eligible.values()))
+    layers = list(eligible.values())
+    for layer in layers:
+        yield from _pair_findings(layer, table, layers)
         yield from _count_findings(layer, table)
     scales = _int8_scales(table, eligible)
     yield from _hazard_findings(network, table, scales, shapes)

@@ -5,10 +5,8 @@ import numpy as np
 from quantkit.errors import InputError
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
+from quantkit.model.vector_convolutions import inner_product
 from quantkit.model.weights import LayerWeights
-
-_VECTOR_CONVOLUTION = {0: 0, 6: 2, 9: 9}
-"""Outputs, weight count and the fused activation: the InnerProduct's id by the Convolution's."""
 
 
 def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
@@ -57,10 +55,7 @@ def _alike(before: Layer, after: Layer) -> bool:
     if (before.bottoms, before.tops) != (after.bottoms, after.tops):
         return False
     if (before.type, after.type) == ("Convolution", "InnerProduct"):
-        return all(
-            before.params.get(here, "0") == after.params.get(there, "0")
-            for here, there in _VECTOR_CONVOLUTION.items()
-        )
+        before = inner_product(before)
     bias = _bias_term(before)
     return before.type == after.type and _without(before, bias) == _without(after, bias)
 
