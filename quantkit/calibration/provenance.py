@@ -1,7 +1,7 @@
 """The `.json` beside a table: what it was made from, with what, and what was left out."""
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from quantkit.errors import InputError
 from quantkit.model.network import Network
 from quantkit.storage import json_text, must_write, read_json, sha256_bytes, write_atomically
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _PACKAGES: Final = ("quantkit", "ncnn", "numpy")
 
 
@@ -49,10 +49,14 @@ class Provenance:
 
     Attributes:
         table_sha256: Hash of the table's text: says which table this belongs to.
-        model_sha256: Hash of the fp32 .param and .bin.
+        model_sha256: Hash of the .param and .bin of the fp32 network as it was exported.
+        network_sha256: Hash of those of the network that the table belongs to.
         calibration_set: Name of the set.
         calibration_set_sha256: Hash of its manifest.
         method: Method that chose the thresholds.
+        compat: Whether all was done as ncnn2table does it.
+        recipe: Which steps were allowed; None where the method has none.
+        steps: What each did to the SQNR of the outputs on training crops that were held out.
         keep_hazards: Whether layers that the runtime gets wrong were kept.
         preprocess: How persons became crops.
         versions: Version by package.
@@ -63,9 +67,13 @@ class Provenance:
 
     table_sha256: str
     model_sha256: str
+    network_sha256: str
     calibration_set: str
     calibration_set_sha256: str
     method: str
+    compat: bool
+    recipe: Mapping[str, Any] | None
+    steps: tuple[Mapping[str, Any], ...]
     keep_hazards: bool
     preprocess: Mapping[str, Any]
     versions: Mapping[str, str]
@@ -86,6 +94,10 @@ def provenance(
     method: str,
     calibration_set: str,
     calibration_set_sha256: str,
+    compat: bool = False,
+    recipe: Mapping[str, Any] | None = None,
+    steps: Sequence[Mapping[str, Any]] = (),
+    prepared: Network | None = None,
     keep_hazards: bool = False,
     preprocess: Mapping[str, Any] | None = None,
 ) -> Provenance:
@@ -93,9 +105,13 @@ def provenance(
 
     Args:
         calibration: The table.
-        network: The fp32 network.
+        network: The fp32 network as it was exported.
         statistics: What the table was chosen from.
         method: Name of the method.
+        compat: Whether all was done as ncnn2table does it.
+        recipe: Which steps were allowed, where the method has any.
+        steps: What each of them did.
+        prepared: The fp32 network that the table belongs to, where it is another.
         calibration_set: Name of the set.
         calibration_set_sha256: Hash of its manifest.
         keep_hazards: Whether layers that the runtime gets wrong were kept.
@@ -104,9 +120,13 @@ def provenance(
     return Provenance(
         table_sha256=sha256_bytes(calibration.table.text().encode()),
         model_sha256=network.sha256,
+        network_sha256=(prepared or network).sha256,
         calibration_set=calibration_set,
         calibration_set_sha256=calibration_set_sha256,
         method=method,
+        compat=compat,
+        recipe=recipe,
+        steps=tuple(steps),
         keep_hazards=keep_hazards,
         preprocess=dict(preprocess or {}),
         versions=package_versions(),
@@ -161,7 +181,7 @@ def read_provenance(path: Path) -> Provenance:
 
 def _parse(fields: dict[str, Any]) -> Provenance:
     layers = {name: LayerRange(**one) for name, one in fields["layers"].items()}
-    return Provenance(**{**fields, "layers": layers})
+    return Provenance(**{**fields, "layers": layers, "steps": tuple(fields["steps"])})
 
 
 def _layer_range(

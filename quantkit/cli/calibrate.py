@@ -1,5 +1,7 @@
 """`quantkit calibrate`: a calibration set, its statistics, the table and the int8 model."""
 
+from typing import Literal
+
 import typer
 
 from quantkit.cli.console import feedback
@@ -15,11 +17,23 @@ from quantkit.cli.options import (
     ThreadsOption,
     open_project,
 )
+from quantkit.errors import InputError
 
 
 def calibrate(
     project: ProjectOption = None,
-    method: MethodOption = "kl",
+    method: MethodOption = None,
+    fast: bool = typer.Option(False, "--fast", help="KL from one pass: seconds, not minutes."),
+    compat: Literal["ncnn2table"] | None = typer.Option(
+        None, help="Do all as ncnn2table does, with --method kl or aciq."
+    ),
+    equalize: bool = typer.Option(True, help="Step of 'best': make channels alike."),
+    search: bool = typer.Option(True, help="Step of 'best': thresholds by the outputs."),
+    rounding: bool = typer.Option(True, help="Step of 'best': round by what a layer gives."),
+    bias: bool = typer.Option(True, help="Step of 'best': correct biases for rounding."),
+    fp32_share: float = typer.Option(
+        0.0, help="Share of the work that 'best' may leave in fp32.", min=0, max=1
+    ),
     calib_set: CalibSetOption = None,
     select: SelectOption = "random",
     count: CountOption = None,
@@ -33,11 +47,18 @@ def calibrate(
     as_json: JsonOption = False,
 ) -> None:
     """Choose the calibration set, write the ncnn int8 table and the int8 model."""
-    from quantkit.project.calibrating import CalibrationRequest, calibrate_model
+    from quantkit.project.calibrating import calibrate_model
+    from quantkit.project.calibration_request import BEST, CalibrationRequest
     from quantkit.storage import json_text
+    from quantkit.tuning.recipe import Recipe
 
+    if fast and (method or compat):
+        message = "--fast is a method of its own; leave --method and --compat out"
+        raise InputError(message)
     request = CalibrationRequest(
-        method=method,
+        method=method or ("kl" if fast or compat else BEST),
+        compat=compat is not None,
+        recipe=Recipe(equalize, search, rounding, bias, fp32_share),
         calib_set=calib_set,
         select=select,
         count=count,

@@ -22,7 +22,7 @@ def evaluate(
     baseline: Annotated[
         str | None, typer.Option(help="Measure drops against this backend [default: the first].")
     ] = None,
-    table: Annotated[str, typer.Option(help="Table of the int8 model.")] = "kl",
+    table: Annotated[str, typer.Option(help="Table of the int8 model.")] = "best",
     max_drop: Annotated[
         float | None, typer.Option(help="Exit with 1 if a backend loses more AP than this.", min=0)
     ] = None,

@@ -18,9 +18,10 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that has other content.")
 ]
 MethodOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="How thresholds are chosen: kl, minmax, aciq, percentile, percentile-99.9 or mse."
+        help="How thresholds are chosen: best, kl, minmax, aciq, percentile, percentile-99.9"
+        " or mse [default: best]."
     ),
 ]
 SelectOption = Annotated[str, typer.Option(help="How crops are chosen: random or first.")]

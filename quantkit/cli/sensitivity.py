@@ -10,7 +10,7 @@ from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_
 
 def sensitivity(
     project: ProjectOption = None,
-    table: Annotated[str, typer.Option(help="Name of the table in tables/.")] = "kl",
+    table: Annotated[str, typer.Option(help="Name of the table in tables/.")] = "best",
     crops: Annotated[int, typer.Option(help="Calibration crops to judge by.", min=1)] = 16,
     worst: Annotated[int | None, typer.Option(help="Show only this many layers.", min=1)] = None,
     threads: ThreadsOption = 2,

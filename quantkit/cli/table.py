@@ -45,7 +45,7 @@ def check(
     from quantkit.report.table import findings_sentence
     from quantkit.storage import from_here, json_text
 
-    model = _model(project, param, bin, size)
+    model = _model(table, project, param, bin, size)
     findings = check_table_file(table, model)
     if as_json:
         typer.echo(json_text(findings_json(table, model, findings)), nl=False)
@@ -71,7 +71,7 @@ def show(
     from quantkit.report.table import rows_table
     from quantkit.storage import from_here, json_text
 
-    model = _model(project, param, bin, size)
+    model = _model(table, project, param, bin, size)
     rows = table_file_rows(table, model)
     if as_json:
         typer.echo(json_text(rows_json(table, model, rows)), nl=False)
@@ -101,9 +101,13 @@ def _against(model: "TableModel | None") -> str:
 
 
 def _model(
-    project: Path | None, param: Path | None, bin: Path | None, size: tuple[int, int] | None
+    table: Path,
+    project: Path | None,
+    param: Path | None,
+    bin: Path | None,
+    size: tuple[int, int] | None,
 ) -> "TableModel | None":
-    """Find the network that was named, else the project's; None where there is neither."""
+    """Find the network that was named, else the table's or project's; None where there is none."""
     from quantkit.project import find_project, load_project
     from quantkit.project.table_files import ncnn_model, project_model
 
@@ -116,4 +120,4 @@ def _model(
     if found is None:
         return None
     with feedback() as shown:
-        return project_model(load_project(found), shown)
+        return project_model(load_project(found), table, shown)

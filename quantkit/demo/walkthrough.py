@@ -6,11 +6,14 @@ from pathlib import Path
 from quantkit.demo.project_files import materialize
 from quantkit.evaluation.comparison import Comparison
 from quantkit.progress import Feedback
-from quantkit.project.calibrating import CalibrationRequest, calibrate_model
+from quantkit.project.calibrating import calibrate_model
+from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.choosing import set_path
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.ranking import rank_layers
 from quantkit.sensitivity.report import SensitivityReport
+
+_TABLE = "kl"
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,14 @@ def walkthrough(
     feedback.note("the whole way on the embedded default: two to five minutes on two cores")
     project = materialize(folder, feedback, overwrite=overwrite)
     calibrated = calibrate_model(
-        project, CalibrationRequest(), threads=threads, feedback=feedback, overwrite=overwrite
+        project,
+        CalibrationRequest(method=_TABLE),
+        threads=threads,
+        feedback=feedback,
+        overwrite=overwrite,
     )
-    ranking = rank_layers(project, workers=threads, feedback=feedback)
-    comparison = evaluate_backends(project, threads=threads, feedback=feedback)
+    ranking = rank_layers(project, table=_TABLE, workers=threads, feedback=feedback)
+    comparison = evaluate_backends(project, table=_TABLE, threads=threads, feedback=feedback)
     return DemoResult(
         comparison=comparison,
         sensitivity=ranking,

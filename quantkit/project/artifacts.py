@@ -9,7 +9,7 @@ from typing import Final
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_report import ExportReport
 from quantkit.backends.names import BackendName, precision
-from quantkit.errors import Unavailable
+from quantkit.errors import InputError, Unavailable
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
@@ -70,8 +70,7 @@ class _Forms:
         if exported.onnx is None:
             return self._nothing()
         if precision(name) == "int8":
-            network, table = self._network, self._calibrated.table
-            return write_qdq(self.project, name, exported.onnx, network, table, self.feedback)
+            return self._qdq(name, exported.onnx)
         return exported.onnx
 
     @cached_property
@@ -85,9 +84,23 @@ class _Forms:
             feedback=self.feedback,
         )
 
+    def _qdq(self, name: BackendName, fp32: OnnxFile) -> OnnxFile | str:
+        network, prepared = self._networks
+        table = self._calibrated.table
+        try:
+            return write_qdq(self.project, name, fp32, network, prepared, table, self.feedback)
+        except InputError as error:
+            if prepared is network:
+                raise
+            # What was changed for ncnn may have no place in the ONNX file.
+            return f"the network of table '{table.stem}' cannot be put into ONNX: {error}"
+
     @cached_property
-    def _network(self) -> Network:
-        return read_network(self._calibrated.fp32)
+    def _networks(self) -> tuple[Network, Network]:
+        files = self._calibrated
+        network = read_network(files.fp32)
+        same = files.prepared == files.fp32
+        return network, network if same else read_network(files.prepared)
 
     def _nothing(self) -> str:
         form = _FORMS[type(self.project.source)]

@@ -3,53 +3,38 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.calibrate import calibrate
-from quantkit.calibration.methods import METHODS, method_named
+from quantkit.calibration.compat import (
+    CompatMethod,
+    calibrate_as_ncnn2table,
+    collect_as_ncnn2table,
+)
 from quantkit.calibration.provenance import provenance, write_table
-from quantkit.calibration.statistics import ActivationStatistics, collect
+from quantkit.calibration.streaming import collect_streaming
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import crops
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
+from quantkit.project.calibration_request import BEST, NAMES, CalibrationRequest
 from quantkit.project.choosing import choose_set, open_set
 from quantkit.project.config import Project, checked_name
 from quantkit.project.exporting import export_model
+from quantkit.project.prepared import prepared_files, write_prepared
 from quantkit.project.quantizing import write_int8
 from quantkit.project.table_origin import is_unchanged, matching_origin, wanted_origin
+from quantkit.project.tuning import tuned_table
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
 from quantkit.storage import from_here
-
-
-@dataclass(frozen=True)
-class CalibrationRequest:
-    """What a calibration is asked to do.
-
-    Attributes:
-        method: How thresholds are chosen.
-        calib_set: Name of a manifest to use; by default a set is chosen.
-        select: How crops are chosen.
-        count: How many; by default 128, or all where there are fewer.
-        seed: Seed of the choice.
-        name: Name of the table; by default the method's.
-        keep_hazards: Also quantize the layers that the runtime gets wrong.
-    """
-
-    method: str = "kl"
-    calib_set: str | None = None
-    select: str = "random"
-    count: int | None = None
-    seed: int = 0
-    name: str | None = None
-    keep_hazards: bool = False
+from quantkit.tuning.recipe import Tuned
 
 
 @dataclass(frozen=True)
@@ -59,20 +44,24 @@ class Calibrated:
     Attributes:
         table: The calibration table.
         calibration_set: Name of the set that it was made from.
-        fp32: The fp32 network.
+        fp32: The fp32 network as it was exported.
+        prepared: The fp32 network that the table belongs to, which may be the same.
         int8: The int8 network.
         layers: How many layers are int8.
         left_out: Layer to the reason why it stays in fp32.
         notes: Layer to what was handled in it.
+        steps: What each step of `best` did.
     """
 
     table: Path
     calibration_set: str
     fp32: NcnnFiles
+    prepared: NcnnFiles
     int8: NcnnFiles
     layers: int
     left_out: Mapping[str, str]
     notes: Mapping[str, str]
+    steps: Sequence[Mapping[str, Any]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of `quantkit calibrate --json`."""
@@ -85,12 +74,15 @@ class Calibrated:
             "int8_layers": self.layers,
             "left_out": dict(self.left_out),
             "notes": dict(self.notes),
+            "steps": [dict(step) for step in self.steps],
         }
 
     def lines(self) -> list[str]:
         """Say what was written, a line each."""
+        prepared = [f"its network {from_here(self.prepared.param)}"]
         return [
             f"table       {from_here(self.table)}",
+            *(prepared if self.prepared != self.fp32 else []),
             f"int8 model  {from_here(self.int8.param)}",
             f"            {from_here(self.int8.bin)}",
             f"{self.layers} layers in int8, {len(self.left_out)} left in fp32",
@@ -125,20 +117,28 @@ def calibrate_model(
         Unavailable: A package that the export needs is not installed.
         BackendDied: A conversion, or ncnn on the network, crashed.
     """
-    method_named(request.method)
-    table = table_path(project, request.name or request.method)
+    table = table_path(project, request.table_name)
     exported = exported or export_model(project, feedback)
     fp32 = exported.ncnn
     network = read_network(fp32)
     chosen = _calibration_set(project, request, feedback, overwrite=overwrite)
-    wanted = wanted_origin(project, request.method, chosen, keep_hazards=request.keep_hazards)
+    wanted = wanted_origin(project, request, chosen)
     if is_unchanged(table, network, wanted):
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
     else:
-        statistics = _collect(project, network, fp32, chosen, threads, feedback)
-        found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
-        origin = provenance(found, network, statistics, **wanted)
-        write_table(table, found, origin, overwrite=overwrite)
+        persons = resolve(chosen, project.calibration.images)
+        made = _made(project, network, fp32, persons, request, threads, feedback)
+        origin = provenance(
+            made.calibration,
+            network,
+            made.statistics,
+            prepared=made.network,
+            steps=[step.to_json() for step in made.steps],
+            **wanted,
+        )
+        # The network first: a table without the network that it belongs to is refused.
+        write_prepared(table, network, made.network, overwrite=overwrite)
+        write_table(table, made.calibration, origin, overwrite=overwrite)
     return ready_table(project, table.stem, exported=exported, feedback=feedback)
 
 
@@ -163,7 +163,7 @@ def ready_table(
         InputError: There is no such table, or it was made for another model, input or set.
     """
     table = table_path(project, name)
-    if not table.is_file() and name in METHODS:
+    if not table.is_file() and name in NAMES:
         return calibrate_model(
             project,
             CalibrationRequest(method=name),
@@ -172,17 +172,19 @@ def ready_table(
             feedback=feedback,
         )
     fp32 = (exported or export_model(project, feedback)).ncnn
-    network = read_network(fp32)
-    origin = matching_origin(project, table, network)
-    written = write_int8(project, network, fp32, table)
+    origin = matching_origin(project, table, read_network(fp32))
+    prepared = prepared_files(table, origin, fp32)
+    written = write_int8(project, read_network(prepared), prepared, table)
     return Calibrated(
         table=table,
         calibration_set=origin.calibration_set,
         fp32=fp32,
+        prepared=prepared,
         int8=written.files,
         layers=len(written.layers),
         left_out=origin.left_out,
         notes={**origin.notes, **written.differing},
+        steps=origin.steps,
     )
 
 
@@ -211,27 +213,38 @@ def _calibration_set(
     )
 
 
-def _collect(
+def _made(
     project: Project,
     network: Network,
     fp32: NcnnFiles,
-    chosen: CalibrationSet,
+    persons: Sequence[Person],
+    request: CalibrationRequest,
     threads: int,
     feedback: Feedback,
-) -> ActivationStatistics:
-    persons = resolve(chosen, project.calibration.images)
-    feedback.note(f"calibration: two passes over {len(persons)} crops")
-    return collect(
-        network,
-        fp32.input,
-        lambda: _tensors(persons, project),
-        [layer.name for layer in int8_layers(network)],
-        feedback.progress,
-        threads,
-        total=len(persons),
-        describe=lambda index: f"{persons[index].file_name} ({persons[index].annotation_id})",
-    )
+) -> Tuned:
+    if request.method == BEST:
+        return tuned_table(
+            project, network, fp32, persons, request.recipe, threads=threads, feedback=feedback
+        )
+    options: dict[str, Any] = {
+        "total": len(persons),
+        "describe": lambda index: f"{persons[index].file_name} ({persons[index].annotation_id})",
+    }
 
+    def tensors() -> Iterator[NDArray[np.float32]]:
+        return (crop.tensor for crop in crops(persons, project.input))
 
-def _tensors(persons: Sequence[Person], project: Project) -> Iterator[NDArray[np.float32]]:
-    return (crop.tensor for crop in crops(persons, project.input))
+    feedback.note(f"calibration: {len(persons)} crops")
+    if request.compat:
+        method = cast("CompatMethod", request.method)
+        statistics = collect_as_ncnn2table(
+            network, fp32.input, tensors, method, feedback.progress, threads, **options
+        )
+        found = calibrate_as_ncnn2table(network, statistics, method)
+    else:
+        layers = [layer.name for layer in int8_layers(network)]
+        statistics = collect_streaming(
+            network, fp32.input, tensors(), layers, feedback.progress, threads, **options
+        )
+        found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
+    return Tuned(network, found, statistics, ())

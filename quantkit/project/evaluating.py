@@ -31,7 +31,7 @@ def evaluate_backends(
     *,
     backends: Sequence[str] | None = None,
     baseline: str | None = None,
-    table: str = "kl",
+    table: str = "best",
     labels: bool = True,
     until: float | None = None,
     threads: int = 2,

@@ -19,6 +19,7 @@ def write_qdq(
     name: BackendName,
     fp32: OnnxFile,
     network: Network,
+    prepared: Network,
     table: Path,
     feedback: Feedback,
 ) -> OnnxFile:
@@ -29,13 +30,15 @@ def write_qdq(
         name: The backend that it is for.
         fp32: The fp32 network in ONNX form.
         network: The ncnn network that was made from it.
+        prepared: The network that the table belongs to, which may be the same.
         table: The calibration table.
         feedback: Told which layers of the table stay fp32.
 
     Raises:
-        InputError: The table does not fit the network, or the file cannot be written.
+        InputError: The table does not fit the network, the file cannot be written, or what was
+            changed in `prepared` cannot be carried over.
     """
-    written = to_qdq(fp32.path, network, read_table(table))
+    written = to_qdq(fp32.path, network, read_table(table), prepared)
     for layer, reason in written.left_out.items():
         feedback.note(f"{name}: layer '{layer}' stays fp32: {reason}")
     suffix = "int8"

@@ -13,6 +13,7 @@ from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
+from quantkit.project.prepared import own_network
 from quantkit.quantization.int8 import quantize
 from quantkit.quantization.loaded import LoadedLayers, loaded_layers
 from quantkit.storage import from_here
@@ -62,13 +63,14 @@ def quantize_model(project: Project, table: Path, feedback: Feedback) -> Written
 
     Args:
         project: The project.
-        table: A calibration table; ncnn2table's own included.
+        table: A calibration table; ncnn2table's own included. With NAME.param and NAME.bin beside
+            it, it belongs to that network.
         feedback: Told how the export goes, if there is one.
 
     Raises:
         InputError: The table is wrong or does not fit; line and layer are named.
     """
-    fp32 = export_model(project, feedback).ncnn
+    fp32 = own_network(table, export_model(project, feedback).ncnn)
     return write_int8(project, read_network(fp32), fp32, table)
 
 

@@ -28,7 +28,7 @@ from quantkit.storage import sha256_bytes, write_atomically
 def rank_layers(
     project: Project,
     *,
-    table: str = "kl",
+    table: str = "best",
     crops: int = 16,
     workers: int = 2,
     feedback: Feedback,
@@ -49,14 +49,14 @@ def rank_layers(
         InputError: The model, the table or the data cannot be used.
     """
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)
-    network = read_network(calibrated.fp32)
+    network = read_network(calibrated.prepared)
     scales = read_table(calibrated.table)
     chosen = open_set(project, calibrated.calibration_set)
     persons = resolve(chosen, project.calibration.images)
     spread = persons[:: max(1, len(persons) // crops)][:crops]
     samples = [crop.tensor for crop in crop_stream(spread, project.input)]
-    shapes = blob_shapes(network.param, {calibrated.fp32.input: samples[0].shape})
-    sweep = LayerSweep(calibrated.fp32, scales, samples)
+    shapes = blob_shapes(network.param, {calibrated.prepared.input: samples[0].shape})
+    sweep = LayerSweep(calibrated.prepared, scales, samples)
     versions = {name: version(name) for name in ("quantkit", "ncnn")}
     runs = (len(scales.layers) + 1) * len(samples)
     seconds = runs * forward_seconds(network, sweep) / workers

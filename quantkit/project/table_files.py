@@ -16,6 +16,7 @@ from quantkit.model.weights import read_weights
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
+from quantkit.project.prepared import network_beside
 from quantkit.quantization.finding import Finding, counts
 from quantkit.quantization.table_diff import TableDiff, diff_tables
 from quantkit.quantization.table_lint import lint_table
@@ -40,13 +41,18 @@ class TableModel:
     name: str
 
 
-def project_model(project: Project, feedback: Feedback) -> TableModel:
-    """Take the model of a project, exported where it is not yet.
+def project_model(project: Project, table: Path, feedback: Feedback) -> TableModel:
+    """Take the network beside a table, else the model of a project, exported where it is not yet.
+
+    Args:
+        project: The project.
+        table: The table.
+        feedback: Told how the export goes.
 
     Raises:
         InputError: The model cannot be converted.
     """
-    files = export_model(project, feedback).ncnn
+    files = network_beside(table, export_model(project, feedback).ncnn)
     width, height = project.input.size
     network = read_network(files)
     shapes = _shapes(network, {files.input: (3, height, width)})
@@ -156,7 +162,7 @@ def _origin_findings(table: Path, model: TableModel) -> Iterator[Finding]:
     if origin.table_sha256 != sha256_file(table):
         message = f"is not the table that {beside} describes"
         yield Finding("warning", None, None, message, "give it another name, or calibrate again")
-    elif origin.model_sha256 != model.network.sha256:
+    elif origin.network_sha256 != model.network.sha256:
         message = f"was made for another network than {model.name}, says {beside}"
         fix = "give that network with --param and --bin, or calibrate again"
         yield Finding("error", None, None, message, fix)

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from quantkit.calibration.methods import METHODS
 from quantkit.calibration.provenance import Provenance, package_versions, read_provenance
 from quantkit.errors import InputError
 from quantkit.model.network import Network
+from quantkit.project.calibration_request import NAMES, CalibrationRequest
 from quantkit.project.choosing import set_path
 from quantkit.project.config import Project
 from quantkit.selection.manifest import CalibrationSet, read_calibration_set
@@ -16,12 +16,11 @@ from quantkit.storage import json_value, sha256_file
 
 
 def wanted_origin(
-    project: Project, method: str, chosen: CalibrationSet, *, keep_hazards: bool
+    project: Project, request: CalibrationRequest, chosen: CalibrationSet
 ) -> dict[str, Any]:
     """Say what a table that is asked for would be made from, as fields of its provenance."""
     return {
-        "method": method,
-        "keep_hazards": keep_hazards,
+        **request.origin(),
         "preprocess": _preprocess(project),
         "calibration_set": chosen.name,
         "calibration_set_sha256": chosen.sha256,
@@ -68,7 +67,7 @@ def matching_origin(project: Project, table: Path, network: Network) -> Provenan
             model, preprocess or calibration set.
     """
     if not table.is_file():
-        names = ", ".join(METHODS)
+        names = ", ".join(NAMES)
         message = f"there is no such table; the ones that are made on demand are {names}"
         raise InputError(message, path=table)
     origin = read_provenance(table.with_suffix(".json"))

@@ -117,6 +117,10 @@ def test_a_table_of_another_network_or_of_other_content_is_named(
         return Provenance(
             table_sha256=digest,
             model_sha256=model,
+            network_sha256=model,
+            compat=False,
+            recipe=None,
+            steps=(),
             calibration_set="set",
             calibration_set_sha256="",
             method="kl",

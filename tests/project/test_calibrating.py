@@ -5,7 +5,8 @@ import pytest
 from quantkit.errors import BackendDied, InputError
 from quantkit.progress import Feedback
 from quantkit.project import Project, calibrating, exporting, load_project
-from quantkit.project.calibrating import CalibrationRequest, calibrate_model, ready_table
+from quantkit.project.calibrating import calibrate_model, ready_table
+from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.choosing import choose_set
 from tests.projects import small_project
 
@@ -60,7 +61,9 @@ def test_a_network_that_crashes_ncnn_does_so_in_a_child(
         raise BackendDied(message)
 
     monkeypatch.setattr(exporting, "open_runner", dies)
-    monkeypatch.setattr(calibrating, "collect", lambda *a, **k: pytest.fail("it ran here"))
+    monkeypatch.setattr(
+        calibrating, "collect_streaming", lambda *a, **k: pytest.fail("it ran here")
+    )
     with pytest.raises(BackendDied, match="SIGSEGV"):
         calibrate_model(project, CalibrationRequest(count=2), feedback=Feedback())
     assert not (project.tables_dir / "kl.table").exists()

@@ -19,7 +19,8 @@ from quantkit.evaluation.comparison import Comparison
 from quantkit.progress import Feedback
 from quantkit.project import Project, load_project
 from quantkit.project.artifacts import backend_artifacts
-from quantkit.project.calibrating import CalibrationRequest, calibrate_model
+from quantkit.project.calibrating import calibrate_model
+from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.exporting import export_model
 from tests.oracles import mmpose_or_skip
@@ -79,9 +80,11 @@ def exported(project: Project) -> ExportReport:
 
 @pytest.fixture(scope="module")
 def compared(project: Project, exported: ExportReport) -> Comparison:
-    calibrate_model(project, CalibrationRequest(count=8), exported=exported, feedback=Feedback())
+    calibrate_model(
+        project, CalibrationRequest(method="kl", count=8), exported=exported, feedback=Feedback()
+    )
     names = [name for name in (*FP32, *INT8) if availability(name) is None]
-    return evaluate_backends(project, backends=names, feedback=Feedback())
+    return evaluate_backends(project, backends=names, table="kl", feedback=Feedback())
 
 
 def test_every_step_of_the_export_keeps_the_outputs(exported: ExportReport) -> None:

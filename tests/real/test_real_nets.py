@@ -10,7 +10,8 @@ import pytest
 from quantkit.evaluation.comparison import Comparison
 from quantkit.progress import Feedback
 from quantkit.project import Project, load_project
-from quantkit.project.calibrating import CalibrationRequest, calibrate_model
+from quantkit.project.calibrating import calibrate_model
+from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.ranking import rank_layers
 
@@ -81,10 +82,10 @@ def compared(
 ) -> Comparison:
     """Every layer in int8, as ncnn2table does it, calibrated on the annotated train persons."""
     project = real_project(tmp_path_factory.mktemp("real"), real_data, request.param)
-    wanted = CalibrationRequest(method="kl", select="first", count=139, keep_hazards=True)
+    wanted = CalibrationRequest(method="kl", compat=True, select="first", count=139)
     calibrate_model(project, wanted, feedback=Feedback())
     return evaluate_backends(
-        project, backends=("ncnn", "ncnn-int8"), table="kl", feedback=Feedback()
+        project, backends=("ncnn", "ncnn-int8"), table=wanted.table_name, feedback=Feedback()
     )
 
 

@@ -1,0 +1,73 @@
+"""What a calibration is asked to do."""
+
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from quantkit.calibration.compat import CompatMethod
+from quantkit.calibration.methods import METHODS, method_named
+from quantkit.errors import InputError
+from quantkit.tuning.recipe import Recipe
+
+BEST: Final = "best"
+"""The method that takes the steps of a recipe; the others choose thresholds from statistics."""
+
+NAMES: Final = (BEST, *METHODS)
+"""Methods by name; a table of such a name is made when it is asked for."""
+
+_WHOLE: Final = Recipe()
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """What a calibration is asked to do.
+
+    Attributes:
+        method: How thresholds are chosen.
+        recipe: Which steps `best` takes.
+        compat: Do all as ncnn2table does: its passes, its 6-bit rule, its hazards.
+        calib_set: Name of a manifest to use; by default a set is chosen.
+        select: How crops are chosen.
+        count: How many; by default 128, or all where there are fewer.
+        seed: Seed of the choice.
+        name: Name of the table; by default the method's.
+        keep_hazards: Also quantize the layers that the runtime gets wrong.
+
+    Raises:
+        InputError: There is no such method, or it does not go with the rest.
+    """
+
+    method: str = BEST
+    recipe: Recipe = _WHOLE
+    compat: bool = False
+    calib_set: str | None = None
+    select: str = "random"
+    count: int | None = None
+    seed: int = 0
+    name: str | None = None
+    keep_hazards: bool = False
+
+    def __post_init__(self) -> None:
+        if self.compat and self.method not in get_args(CompatMethod):
+            known = ", ".join(get_args(CompatMethod))
+            message = f"as ncnn2table there are the methods {known}, not '{self.method}'"
+            raise InputError(message)
+        if self.method == BEST and self.keep_hazards:
+            raise InputError(
+                "'best' runs its candidates: layers that the runtime gets wrong stay fp32"
+            )
+        if self.method != BEST:
+            method_named(self.method)
+
+    @property
+    def table_name(self) -> str:
+        """Name of the table."""
+        return self.name or (f"ncnn2table-{self.method}" if self.compat else self.method)
+
+    def origin(self) -> dict[str, Any]:
+        """Say how a table that is asked for is made, as fields of its provenance."""
+        return {
+            "method": self.method,
+            "compat": self.compat,
+            "recipe": self.recipe.to_json() if self.method == BEST else None,
+            "keep_hazards": self.keep_hazards or self.compat,
+        }

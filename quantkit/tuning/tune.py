@@ -1,0 +1,214 @@
+"""The steps of `best`, each kept only if it helps on training crops that it did not see."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from quantkit.backends.ncnn_net import NcnnNet
+from quantkit.calibration.calibrate import Calibration, calibrate
+from quantkit.calibration.methods import METHODS
+from quantkit.calibration.statistics import ActivationStatistics
+from quantkit.calibration.streaming import collect_streaming
+from quantkit.calibration.table import CalibrationTable
+from quantkit.errors import InputError
+from quantkit.model.eligibility import int8_layers
+from quantkit.model.network import Network
+from quantkit.model.shapes import blob_shapes
+from quantkit.model.vector_convolutions import as_inner_products
+from quantkit.quantization.int8 import quantize
+from quantkit.tuning.equalization import channel_ranges, equalize
+from quantkit.tuning.fp32_layers import fp32_layers
+from quantkit.tuning.recipe import Material, Recipe, Step, Tuned
+from quantkit.tuning.rounding import round_weights
+from quantkit.tuning.rounding_layer import RoundingOptions
+from quantkit.tuning.rounding_moments import Sampling
+from quantkit.tuning.sqnr import Outputs, sqnr_db
+from quantkit.tuning.thresholds import best_thresholds
+from quantkit.tuning.thresholds_setting import Setting, thresholds_of, with_thresholds
+
+
+def tune(material: Material, recipe: Recipe | None = None) -> Tuned:
+    """Make a table and the network that it belongs to, whose int8 outputs err as little as known.
+
+    Args:
+        material: The network and the crops; all of them from training data.
+        recipe: Which steps are taken.
+
+    Raises:
+        InputError: A crop or the network cannot be used.
+    """
+    return _Tuning(material, recipe or Recipe()).tuned()
+
+
+@dataclass(frozen=True)
+class _State:
+    network: Network
+    calibration: Calibration
+    statistics: ActivationStatistics
+    db: float
+
+    @property
+    def table(self) -> CalibrationTable:
+        return self.calibration.table
+
+
+class _Tuning:
+    """Takes the steps one after another and keeps those that help."""
+
+    def __init__(self, material: Material, recipe: Recipe) -> None:
+        self._material = material
+        self._recipe = recipe
+        self._steps: list[Step] = []
+        self._reference = self._run(material.network)
+
+    def tuned(self) -> Tuned:
+        start = time.monotonic()
+        network, detail = self._without_vector_convolutions(self._material.network)
+        state, method = self._calibrated(network)
+        self._note(method, True, None, state.db, start, detail)
+        if self._recipe.search:
+            state = self._step("thresholds by the outputs", state, self._searched)
+        if self._recipe.equalize:
+            state = self._step("equalization", state, self._equalized)
+        if self._recipe.fp32_share > 0:
+            state = self._step("layers in fp32", state, self._mixed)
+        if self._recipe.rounding or self._recipe.bias:
+            state = self._step("rounding by each layer's output", state, self._rounded)
+        return Tuned(state.network, state.calibration, state.statistics, tuple(self._steps))
+
+    def _step(
+        self, name: str, state: _State, work: Callable[[_State], tuple[_State, str]]
+    ) -> _State:
+        start = time.monotonic()
+        try:
+            found, detail = work(state)
+        except InputError as error:
+            self._note(name, False, state.db, None, start, f"cannot be done: {error}")
+            return state
+        kept = found.db > state.db
+        self._note(name, kept, state.db, found.db, start, detail)
+        return found if kept else state
+
+    def _note(
+        self,
+        name: str,
+        kept: bool,
+        before: float | None,
+        after: float | None,
+        start: float,
+        detail: str,
+    ) -> None:
+        step = Step(name, kept, before, after, round(time.monotonic() - start, 1), detail)
+        self._steps.append(step)
+        self._material.feedback.note(f"calibration: {step.line()}")
+
+    def _without_vector_convolutions(self, network: Network) -> tuple[Network, str]:
+        try:
+            rewritten = as_inner_products(network, self._shapes(network))
+        except InputError:
+            return network, ""
+        if not rewritten.layers:
+            return network, ""
+        return rewritten.network, f"{len(rewritten.layers)} convolutions of vectors rewritten"
+
+    def _calibrated(self, network: Network) -> tuple[_State, str]:
+        """Take the method whose int8 outputs err the least: which one depends on the network."""
+        material = self._material
+        statistics = collect_streaming(
+            network,
+            material.input,
+            material.crops(),
+            [layer.name for layer in int8_layers(network)],
+            material.feedback.progress,
+            material.threads,
+            total=material.total,
+        )
+        states = {
+            method: self._judged(network, calibrate(network, statistics, method), statistics)
+            for method in METHODS
+        }
+        best = max(states, key=lambda method: states[method].db)
+        return states[best], best
+
+    def _judged(
+        self, network: Network, calibration: Calibration, statistics: ActivationStatistics
+    ) -> _State:
+        outputs = self._run(quantize(network, calibration.table))
+        return _State(network, calibration, statistics, sqnr_db(self._reference, outputs))
+
+    def _setting(self, state: _State) -> Setting:
+        material = self._material
+        return Setting(
+            network=state.network,
+            table=state.table,
+            input=material.input,
+            outputs=material.outputs,
+            crops=material.search,
+            threads=material.threads,
+            journal=material.journal,
+            progress=material.feedback.progress,
+        )
+
+    def _searched(self, state: _State) -> tuple[_State, str]:
+        held_out = self._material.held_out
+        found = best_thresholds(self._setting(state), state.statistics, held_out=held_out)
+        table = with_thresholds(state.table, found.thresholds)
+        return self._with_table(state, table), ""
+
+    def _equalized(self, state: _State) -> tuple[_State, str]:
+        material = self._material
+        ranges = channel_ranges(
+            state.network, material.input, material.crops(), threads=material.threads
+        )
+        found = equalize(state.network, self._shapes(state.network), material.outputs, ranges)
+        equal, method = self._calibrated(found.network)
+        detail = f"{found.report.free} of {found.report.channels} channels free, from {method}"
+        if self._recipe.search:
+            equal, _ = self._searched(equal)
+        return equal, detail
+
+    def _mixed(self, state: _State) -> tuple[_State, str]:
+        choice = fp32_layers(self._setting(state), self._recipe.fp32_share)
+        found = self._with_table(state, choice.table)
+        share = sum(pick.macs_share for pick in choice.picks)
+        reason = "chosen to stay in fp32: it costs the outputs the most for its share of the work"
+        left_out = {**state.calibration.left_out, **{one.name: reason for one in choice.picks}}
+        calibration = replace(found.calibration, left_out=left_out)
+        names = ", ".join(pick.name for pick in choice.picks)
+        return replace(found, calibration=calibration), f"{share:.1%} of the work: {names}"
+
+    def _rounded(self, state: _State) -> tuple[_State, str]:
+        material = self._material
+        options = RoundingOptions(
+            rounding="gptq" if self._recipe.rounding else "nearest", bias=self._recipe.bias
+        )
+        sampling = Sampling(
+            lambda: material.search,
+            material.input,
+            threads=material.threads,
+            progress=material.feedback.progress,
+        )
+        found = round_weights(state.network, state.table, sampling, options)
+        return self._judged(found.network, state.calibration, state.statistics), ""
+
+    def _with_table(self, state: _State, table: CalibrationTable) -> _State:
+        calibration = replace(state.calibration, table=table, thresholds=thresholds_of(table))
+        return self._judged(state.network, calibration, state.statistics)
+
+    def _shapes(self, network: Network) -> Mapping[str, tuple[int, ...]]:
+        shape = self._material.search[0].shape
+        return blob_shapes(network.param, {self._material.input: shape})
+
+    def _run(self, network: Network) -> list[Outputs]:
+        material = self._material
+        with (
+            NcnnNet(
+                network.param_text(),
+                network.bin_bytes(),
+                input=material.input,
+                outputs=material.outputs,
+            ) as net,
+            ThreadPoolExecutor(material.threads) as pool,
+        ):
+            return list(pool.map(net.run, material.held_out))

@@ -1,0 +1,182 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from quantkit.calibration.methods import METHODS
+from quantkit.errors import InputError
+from quantkit.journal import Journal
+from quantkit.model.network import Network
+from quantkit.model.shapes import blob_shapes
+from quantkit.model.weights import LayerWeights
+from quantkit.progress import Feedback
+from quantkit.quantization import quantize
+from quantkit.tuning import tune as tuning
+from quantkit.tuning.equalization.channel_graph import channel_graph
+from quantkit.tuning.equalization.fold import folded
+from quantkit.tuning.recipe import Material, Recipe
+from quantkit.tuning.sqnr import sqnr_db
+from quantkit.tuning.tune import tune
+from tests.nets import INPUT, OUTPUT, crop, small_network
+from tests.quantization.agreement import run
+from tests.tuning.equalized_nets import far_factors
+
+Array = NDArray[np.float32]
+NOTHING = Recipe(equalize=False, search=False, rounding=False, bias=False)
+STEPS = {
+    "equalize": "equalization",
+    "search": "thresholds by the outputs",
+    "rounding": "rounding by each layer's output",
+}
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """One whose channels differ in range by up to 256, as those of trained networks do."""
+    even = small_network(np.random.default_rng(0))
+    shapes = blob_shapes(even.param, {INPUT: smooth(0).shape})
+    graph = channel_graph(even, shapes, (OUTPUT,))
+    return folded(even, graph, far_factors(graph))
+
+
+@pytest.fixture
+def material(network: Network) -> Material:
+    crops = [smooth(seed) for seed in range(12)]
+    return Material(
+        network=network,
+        input=INPUT,
+        outputs=(OUTPUT,),
+        crops=lambda: iter(crops),
+        total=len(crops),
+        search=crops[:4],
+        held_out=crops[4:8],
+    )
+
+
+def smooth(seed: int) -> Array:
+    coarse = np.random.default_rng(seed).standard_normal((3, 16, 12)).astype(np.float32)
+    return (
+        np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2) + crop(np.random.default_rng(seed)) / 4
+    )
+
+
+def unseen_db(fp32: Network, int8: Network) -> float:
+    seeds = range(100, 108)
+    return sqnr_db(*([(run(net, smooth(s), OUTPUT),) for s in seeds] for net in (fp32, int8)))
+
+
+def test_it_errs_less_than_the_best_method_on_crops_that_it_never_saw(
+    material: Material, network: Network
+) -> None:
+    simple, found = tune(material, NOTHING), tune(material)
+    assert simple.network is network
+    assert simple.steps[0].name in METHODS
+    before, after = (
+        unseen_db(network, quantize(one.network, one.calibration.table)) for one in (simple, found)
+    )
+    assert after > before + 10
+
+
+def test_the_figure_of_the_last_step_is_the_int8_networks_own(material: Material) -> None:
+    found = tune(material)
+    held_out = material.held_out
+    int8 = quantize(found.network, found.calibration.table)
+    got = sqnr_db(*([(run(net, x, OUTPUT),) for x in held_out] for net in (material.network, int8)))
+    assert found.held_out_db == pytest.approx(got, abs=1e-6)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_can_be_taken_alone(material: Material, step: str) -> None:
+    found = tune(material, replace(NOTHING, **{step: True}))
+    assert [one.name for one in found.steps[1:]] == [STEPS[step]]
+
+
+def test_a_step_that_makes_it_worse_is_dropped(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(network: Network, *_: object) -> SimpleNamespace:
+        name = next(iter(network.weights))
+        return SimpleNamespace(network=network.replaced({}, {name: doubled(network.weights[name])}))
+
+    monkeypatch.setattr(tuning, "round_weights", spoilt)
+    found = tune(material, replace(NOTHING, rounding=True))
+    step = found.steps[-1]
+    assert not step.kept
+    assert step.after_db is not None
+    assert step.before_db is not None
+    assert step.after_db < step.before_db
+    assert found.network is material.network
+    assert found.held_out_db == step.before_db
+
+
+def test_a_step_that_cannot_be_done_says_why_and_the_others_are_taken(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        message = "layer 'odd' has a type that is not known"
+        raise InputError(message)
+
+    monkeypatch.setattr(tuning, "equalize", refuses)
+    notes: list[str] = []
+    found = tune(replace(material, feedback=Feedback(note=notes.append)))
+    step = next(one for one in found.steps if one.name == "equalization")
+    assert not step.kept
+    assert "layer 'odd'" in step.detail
+    assert any("equalization: dropped, cannot be done: layer 'odd'" in note for note in notes)
+    assert found.steps[-1].name == STEPS["rounding"]
+
+
+def test_layers_in_fp32_keep_to_their_share_and_say_why(material: Material) -> None:
+    found = tune(material, replace(NOTHING, fp32_share=0.1))
+    step = found.steps[-1]
+    assert step.name == "layers in fp32"
+    assert step.kept
+    left_out = found.calibration.left_out
+    assert left_out
+    assert not set(left_out) & set(found.calibration.table.layers)
+    assert all("stay in fp32" in reason for reason in left_out.values())
+
+
+def test_it_gives_the_same_again_with_any_number_of_threads(material: Material) -> None:
+    first, second = tune(material), tune(replace(material, threads=1))
+    assert first.calibration.table.text() == second.calibration.table.text()
+    assert first.network.sha256 == second.network.sha256
+
+
+def test_a_search_that_was_killed_goes_on_where_it_was(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tune(material, replace(NOTHING, search=True))
+    journal = Journal(tmp_path / "j.jsonl")
+    monkeypatch.setattr(journal, "record", fails_after(5, journal.record))
+    with pytest.raises(KeyboardInterrupt):
+        tune(replace(material, journal=journal), replace(NOTHING, search=True))
+    kept = Journal(tmp_path / "j.jsonl")
+    again = tune(replace(material, journal=kept), replace(NOTHING, search=True))
+    lines = (tmp_path / "j.jsonl").read_text().splitlines()
+    assert len(lines) > 5
+    assert len({json.loads(line)["key"] for line in lines}) == len(lines)
+    assert again.calibration.table.text() == whole.calibration.table.text()
+
+
+def fails_after(
+    count: int, record: Callable[[str, dict[str, object]], None]
+) -> Callable[[str, dict[str, object]], None]:
+    calls = iter(range(count))
+
+    def wrapped(key: str, value: dict[str, object]) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        record(key, value)
+
+    return wrapped
+
+
+def doubled(weights: LayerWeights) -> LayerWeights:
+    records = weights.records.items()
+    return LayerWeights({key: replace(one, stored=one.stored * 2) for key, one in records})
