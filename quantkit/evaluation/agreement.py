@@ -28,16 +28,6 @@ def agreement(predictions: Predictions, baseline: Predictions, dataset: PoseData
     return keypoint_similarity(predictions.keypoints, baseline.keypoints, _areas(dataset))
 
 
-def oks_agreement(predictions: Predictions, baseline: Predictions, dataset: PoseDataset) -> Doubles:
-    """Mean of `agreement` over the keypoints of each person, shape (N,).
-
-    Raises:
-        ValueError: The two were not made on the same persons in the same order.
-    """
-    similarity: Doubles = agreement(predictions, baseline, dataset).mean(axis=1)
-    return similarity
-
-
 def label_similarity(predictions: Predictions, dataset: PoseDataset) -> Doubles:
     """Similarity of a network's keypoints to the labels.
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantkit.demo.people import keypoints, render
+from quantkit.demo.people import render
 from quantkit.demo.people.annotate import annotate
 from quantkit.demo.people.body import body_parts
 from quantkit.demo.people.camera import Camera
@@ -20,6 +20,7 @@ from quantkit.demo.people.rotation import Array, about_y
 from quantkit.demo.people.scene import SPLITS, Split
 from quantkit.demo.people.skeleton import draw_build, place_joints
 from quantkit.evaluation.flip import COCO_FLIP_INDICES
+from quantkit.evaluation.oks import KEYPOINT_NAMES
 from quantkit.storage import sha256_bytes
 
 # Of the picture and of its annotations; record anew (and raise dataset.VERSION) when the renderer
@@ -96,7 +97,7 @@ def standing(yaw: float, seed: int = 3, *, covered: bool = False) -> dict[str, A
         canvas.owners[200:] = 0
     person = annotate(canvas.owners, figure, 1)
     assert person is not None
-    return dict(zip(keypoints.NAMES, person.keypoints, strict=True))
+    return dict(zip(KEYPOINT_NAMES, person.keypoints, strict=True))
 
 
 @pytest.mark.parametrize("part", ["eye", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"])
@@ -154,6 +155,6 @@ def test_bones_keep_their_length_in_any_pose(
 
 
 def test_a_mirrored_person_has_mirrored_names() -> None:
-    for name, partner in zip(keypoints.NAMES, COCO_FLIP_INDICES, strict=True):
+    for name, partner in zip(KEYPOINT_NAMES, COCO_FLIP_INDICES, strict=True):
         swapped = name.replace("left", "?").replace("right", "left").replace("?", "right")
-        assert keypoints.NAMES[partner] == swapped
+        assert KEYPOINT_NAMES[partner] == swapped

@@ -11,7 +11,6 @@ from quantkit.evaluation.agreement import (
     by_keypoint,
     label_similarity,
     mean_oks,
-    oks_agreement,
 )
 from quantkit.evaluation.oks import KEYPOINT_NAMES
 from tests.coco_folder import labels_of, load_coco_folder
@@ -23,16 +22,16 @@ def test_agreement_is_one_with_itself_and_falls_with_noise(tmp_path: Path) -> No
     baseline = predictions_near_labels(dataset, noise=0.0)
     near = predictions_near_labels(dataset, noise=0.02)
     far = predictions_near_labels(dataset, noise=0.3)
-    assert oks_agreement(baseline, baseline, dataset).tolist() == [1.0] * 6
-    near_agreement = oks_agreement(near, baseline, dataset).mean()
-    assert 1 > near_agreement > oks_agreement(far, baseline, dataset).mean() > 0
+    assert np.all(agreement(baseline, baseline, dataset) == np.ones((6, 17)))
+    near_agreement = agreement(near, baseline, dataset).mean()
+    assert 1 > near_agreement > agreement(far, baseline, dataset).mean() > 0
 
 
 def test_agreement_of_other_persons_is_refused(tmp_path: Path) -> None:
     dataset = load_coco_folder(tmp_path)
     part = dataset.subset({7})
     with pytest.raises(ValueError, match="different persons"):
-        oks_agreement(
+        agreement(
             predictions_near_labels(part, noise=0.0),
             predictions_near_labels(dataset, noise=0.0),
             dataset,

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.demo.people import keypoints
 from quantkit.demo.people.figure import Figure
 from quantkit.demo.people.paint import Owners
 from quantkit.demo.people.rotation import Array
 from quantkit.evaluation.flip import COCO_FLIP_INDICES
+from quantkit.evaluation.oks import KEYPOINT_NAMES
 
 # Persons of whom fewer keypoints are seen are annotated without any, as in COCO.
 _MIN_SEEN: Final = 6
@@ -65,7 +65,7 @@ def annotate(owners: Owners, figure: Figure, fine: int) -> RenderedPerson | None
     mine = (owners >= figure.first_owner) & (owners < last)
     if not mine.any():
         return None
-    points = np.stack([figure.skeleton.joints[name] for name in keypoints.NAMES])
+    points = np.stack([figure.skeleton.joints[name] for name in KEYPOINT_NAMES])
     pixels, _ = figure.camera.project(points)
     v = _visibility(owners, pixels, points, figure)
     xy = np.where(v[:, None] > 0, (pixels + 0.5) / fine - 0.5, 0.0)
@@ -80,7 +80,7 @@ def _visibility(owners: Owners, pixels: Array, points: Array, figure: Figure) ->
     for i, (x, y) in enumerate(np.rint(pixels).astype(int)):
         if 0 <= x < width and 0 <= y < height:
             behind = depth[i] < (depth[i] + depth[COCO_FLIP_INDICES[i]]) / 2 - _BEHIND
-            covers = _covers(keypoints.NAMES[i], behind=bool(behind))
+            covers = _covers(KEYPOINT_NAMES[i], behind=bool(behind))
             seen = bool(covers & _parts_near(owners, x, y, figure))
             v[i] = 2 if seen else 1 if _is_of(figure, owners[y, x]) else 0
     return np.zeros_like(v) if (v == 2).sum() < _MIN_SEEN else v

@@ -9,6 +9,7 @@ import numpy as np
 from quantkit.demo.people import keypoints
 from quantkit.demo.people.paint import Image
 from quantkit.demo.people.rotation import Array
+from quantkit.evaluation.oks import KEYPOINT_NAMES
 
 _TILE: Final = 256
 _LEFT, _RIGHT, _MIDDLE = (0, 220, 0), (60, 60, 255), (255, 200, 0)
@@ -29,7 +30,7 @@ def draw_keypoints(image: Image, points: Array) -> Image:
     for first, last in keypoints.SKELETON:
         if points[first - 1, 2] and points[last - 1, 2]:
             cv2.line(drawn, spots[first - 1], spots[last - 1], (200, 200, 200), 1, cv2.LINE_AA)
-    for name, spot, v in zip(keypoints.NAMES, spots, points[:, 2], strict=True):
+    for name, spot, v in zip(KEYPOINT_NAMES, spots, points[:, 2], strict=True):
         color = {"left": _LEFT, "right": _RIGHT}.get(name.partition("_")[0], _MIDDLE)
         if v:
             cv2.circle(drawn, spot, 2, color, -1 if v == 2 else 1, cv2.LINE_AA)

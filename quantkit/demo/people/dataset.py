@@ -13,6 +13,7 @@ from quantkit.demo.people.annotate import RenderedPerson
 from quantkit.demo.people.paint import Image
 from quantkit.demo.people.scene import render
 from quantkit.errors import InputError
+from quantkit.evaluation.oks import KEYPOINT_NAMES
 from quantkit.progress import Progress, silent
 from quantkit.storage import (
     content_key,
@@ -49,7 +50,7 @@ _CATEGORY: Final = {
     "id": 1,
     "name": "person",
     "supercategory": "person",
-    "keypoints": list(keypoints.NAMES),
+    "keypoints": list(KEYPOINT_NAMES),
     "skeleton": [list(pair) for pair in keypoints.SKELETON],
 }
 

@@ -1,26 +1,6 @@
-"""The 17 COCO keypoints: names, order and the lines drawn between them."""
+"""The lines drawn between the 17 COCO keypoints."""
 
 from typing import Final
-
-NAMES: Final = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
 
 # As in the COCO annotation files: pairs of keypoints, counted from 1.
 SKELETON: Final = (
