@@ -11,7 +11,6 @@ first; then {"do": "run", "id"} with one array: the network's input, or grey lev
 
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from quantkit.backends.artifact import artifact_from_json
 from quantkit.backends.runner import Session, Tensor
 from quantkit.backends.sessions import load_session, probe
+from quantkit.backends.streams import take_streams
 from quantkit.backends.wire import Message, MessageError, receive, send
 from quantkit.data.normalise import Normalisation
 from quantkit.errors import InputError, QuantkitError
@@ -39,7 +39,7 @@ class _Network:
 
 def main() -> None:
     """Serve the parent until its end of the pipe is closed."""
-    source, sink = _take_streams()
+    source, sink = take_streams()
     requests: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(source, requests), daemon=True).start()
     header, _ = requests.get()
@@ -51,17 +51,6 @@ def main() -> None:
     if session is not None:
         network = _Network(session, header["backend"], _normalisation(header["normalise"]))
         _serve(network, requests, sink)
-
-
-def _take_streams() -> tuple[BinaryIO, BinaryIO]:
-    source = os.fdopen(os.dup(0), "rb")
-    sink = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    # Whatever native code prints goes to stderr: one stray byte would break the protocol.
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return source, sink
 
 
 def _read(source: BinaryIO, requests: "queue.SimpleQueue[Message]") -> None:

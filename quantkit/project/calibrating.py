@@ -1,40 +1,27 @@
 """The calibration step: crops, statistics, table, int8 model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from quantkit.backends.child import in_child
 from quantkit.backends.export_report import ExportReport
-from quantkit.calibration.calibrate import calibrate
-from quantkit.calibration.compat import (
-    CompatMethod,
-    calibrate_as_ncnn2table,
-    collect_as_ncnn2table,
-)
 from quantkit.calibration.provenance import provenance, write_table
-from quantkit.calibration.streaming import collect_streaming
-from quantkit.data.coco import Person
-from quantkit.data.preprocess import crops
-from quantkit.model.eligibility import int8_layers
-from quantkit.model.network import Network, read_network
+from quantkit.model.network import read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
-from quantkit.project.calibration_request import BEST, NAMES, CalibrationRequest
+from quantkit.project.calibration_request import NAMES, CalibrationRequest
 from quantkit.project.choosing import choose_set, open_set
 from quantkit.project.config import Project, checked_name
 from quantkit.project.exporting import export_model
 from quantkit.project.prepared import prepared_files, write_prepared
 from quantkit.project.quantizing import write_int8
+from quantkit.project.table_making import make_table
 from quantkit.project.table_origin import is_unchanged, matching_origin, wanted_origin
-from quantkit.project.tuning import tuned_table
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
 from quantkit.storage import from_here
-from quantkit.tuning.recipe import Tuned
 
 
 @dataclass(frozen=True)
@@ -127,7 +114,9 @@ def calibrate_model(
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
     else:
         persons = resolve(chosen, project.calibration.images)
-        made = _made(project, network, fp32, persons, request, threads, feedback)
+        made = in_child(
+            "the calibration", feedback, make_table, project, fp32, persons, request, threads
+        )
         origin = provenance(
             made.calibration,
             network,
@@ -211,40 +200,3 @@ def _calibration_set(
         feedback=feedback,
         overwrite=overwrite,
     )
-
-
-def _made(
-    project: Project,
-    network: Network,
-    fp32: NcnnFiles,
-    persons: Sequence[Person],
-    request: CalibrationRequest,
-    threads: int,
-    feedback: Feedback,
-) -> Tuned:
-    if request.method == BEST:
-        return tuned_table(
-            project, network, fp32, persons, request.recipe, threads=threads, feedback=feedback
-        )
-    options: dict[str, Any] = {
-        "total": len(persons),
-        "describe": lambda index: f"{persons[index].file_name} ({persons[index].annotation_id})",
-    }
-
-    def tensors() -> Iterator[NDArray[np.float32]]:
-        return (crop.tensor for crop in crops(persons, project.input))
-
-    feedback.note(f"calibration: {len(persons)} crops")
-    if request.compat:
-        method = cast("CompatMethod", request.method)
-        statistics = collect_as_ncnn2table(
-            network, fp32.input, tensors, method, feedback.progress, threads, **options
-        )
-        found = calibrate_as_ncnn2table(network, statistics, method)
-    else:
-        layers = [layer.name for layer in int8_layers(network)]
-        statistics = collect_streaming(
-            network, fp32.input, tensors(), layers, feedback.progress, threads, **options
-        )
-        found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
-    return Tuned(network, found, statistics, ())

@@ -2,10 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.calibrate import Calibration, calibrate
 from quantkit.calibration.methods import METHODS
 from quantkit.calibration.statistics import ActivationStatistics
@@ -19,6 +17,7 @@ from quantkit.model.vector_convolutions import as_inner_products
 from quantkit.quantization.int8 import quantize
 from quantkit.tuning.equalization import channel_ranges, equalize
 from quantkit.tuning.fp32_layers import fp32_layers
+from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.recipe import Material, Recipe, Step, Tuned
 from quantkit.tuning.rounding import round_weights
 from quantkit.tuning.rounding_layer import RoundingOptions
@@ -202,13 +201,6 @@ class _Tuning:
 
     def _run(self, network: Network) -> list[Outputs]:
         material = self._material
-        with (
-            NcnnNet(
-                network.param_text(),
-                network.bin_bytes(),
-                input=material.input,
-                outputs=material.outputs,
-            ) as net,
-            ThreadPoolExecutor(material.threads) as pool,
-        ):
-            return list(pool.map(net.run, material.held_out))
+        return outputs_on(
+            network, material.input, material.outputs, material.held_out, material.threads
+        )

@@ -1,0 +1,124 @@
+"""A table made from the crops of a calibration set: the work of a child process."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.calibration.calibrate import calibrate
+from quantkit.calibration.compat import (
+    CompatMethod,
+    calibrate_as_ncnn2table,
+    collect_as_ncnn2table,
+)
+from quantkit.calibration.streaming import collect_streaming
+from quantkit.data.coco import Person
+from quantkit.data.preprocess import crops
+from quantkit.journal import Journal
+from quantkit.model.eligibility import int8_layers
+from quantkit.model.network import Network, read_network
+from quantkit.model.source import NcnnFiles
+from quantkit.progress import Feedback
+from quantkit.project.calibration_request import BEST, CalibrationRequest
+from quantkit.project.config import Project
+from quantkit.tuning.recipe import Material, Tuned
+from quantkit.tuning.tune import tune
+
+_SEARCH = 8
+_HELD_OUT = 16
+
+
+def make_table(
+    feedback: Feedback,
+    project: Project,
+    fp32: NcnnFiles,
+    persons: Sequence[Person],
+    request: CalibrationRequest,
+    threads: int,
+) -> Tuned:
+    """Make the table that is asked for, and the network that it belongs to.
+
+    Args:
+        feedback: Told how it goes.
+        project: The project.
+        fp32: The exported fp32 network.
+        persons: The calibration set.
+        request: What to do.
+        threads: Worker threads.
+
+    Raises:
+        InputError: A crop or the network cannot be used.
+    """
+    network = read_network(fp32)
+    if request.method == BEST:
+        return _tuned(feedback, project, network, fp32, persons, request, threads)
+    feedback.note(f"calibration: {len(persons)} crops")
+    options: dict[str, Any] = {
+        "total": len(persons),
+        "describe": lambda index: f"{persons[index].file_name} ({persons[index].annotation_id})",
+    }
+
+    def tensors() -> Iterator[NDArray[np.float32]]:
+        return _tensors(project, persons)
+
+    if request.compat:
+        method = cast("CompatMethod", request.method)
+        statistics = collect_as_ncnn2table(
+            network, fp32.input, tensors, method, feedback.progress, threads, **options
+        )
+        found = calibrate_as_ncnn2table(network, statistics, method)
+    else:
+        layers = [layer.name for layer in int8_layers(network)]
+        statistics = collect_streaming(
+            network, fp32.input, tensors(), layers, feedback.progress, threads, **options
+        )
+        found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
+    return Tuned(network, found, statistics, ())
+
+
+def _tuned(
+    feedback: Feedback,
+    project: Project,
+    network: Network,
+    fp32: NcnnFiles,
+    persons: Sequence[Person],
+    request: CalibrationRequest,
+    threads: int,
+) -> Tuned:
+    search, held_out = judges(len(persons))
+    journal = Journal(project.work_dir / "best.jsonl")
+    material = Material(
+        network=network,
+        input=fp32.input,
+        outputs=fp32.outputs,
+        crops=lambda: _tensors(project, persons),
+        total=len(persons),
+        search=list(_tensors(project, [persons[k] for k in search])),
+        held_out=list(_tensors(project, [persons[k] for k in held_out])),
+        threads=threads,
+        journal=journal,
+        feedback=feedback,
+    )
+    found = tune(material, request.recipe)
+    journal.remove()
+    return found
+
+
+def judges(count: int) -> tuple[list[int], list[int]]:
+    """Draw which crops choose and which judge; a set of one does both.
+
+    Example:
+        >>> search, held_out = judges(128)
+        >>> len(search), len(held_out), set(search) & set(held_out)
+        (8, 16, set())
+    """
+    order = np.random.default_rng(0).permutation(count)
+    first = min(_SEARCH, max(1, count // 3))
+    search, held_out = order[:first], order[first : first + _HELD_OUT]
+    chosen = held_out if len(held_out) else search
+    return sorted(map(int, search)), sorted(map(int, chosen))
+
+
+def _tensors(project: Project, persons: Sequence[Person]) -> Iterator[NDArray[np.float32]]:
+    return (crop.tensor for crop in crops(persons, project.input))
