@@ -68,8 +68,8 @@ def easy_quant(
     """Choose the scales as ncnn2table's `eq` is meant to.
 
     It ends after `rounds` times 2 (1 + steps) runs of each layer and crop. Held in memory are the
-    crops, what is alive of them before one layer, its fp32 outputs, and four float64 values for each step, crop and
-    weight scale of one layer. The result does not depend on `threads`.
+    crops, what is alive of them before one layer, its fp32 outputs, and four float64 values for
+    each step, crop and weight scale of one layer. The result does not depend on `threads`.
 
     Args:
         network: The fp32 network.
