@@ -14,6 +14,8 @@ from quantkit.project.calibrating import ready_table
 from quantkit.project.choosing import open_set
 from quantkit.project.config import Project
 from quantkit.selection.resolve import resolve
+from quantkit.sensitivity.figures import Effect
+from quantkit.sensitivity.plan import Effort
 from quantkit.sensitivity.ranking import (
     ALL_LAYERS,
     LayerSweep,
@@ -29,7 +31,7 @@ def rank_layers(
     project: Project,
     *,
     table: str = "best",
-    crops: int = 16,
+    effort: Effort | None = None,
     workers: int = 2,
     feedback: Feedback,
 ) -> SensitivityReport:
@@ -41,13 +43,14 @@ def rank_layers(
     Args:
         project: The project.
         table: Name of the calibration table; it is made if it is a method's name.
-        crops: How many crops of the calibration set.
+        effort: How much is measured.
         workers: Child processes.
         feedback: Told what it will cost, and how it goes.
 
     Raises:
         InputError: The model, the table or the data cannot be used.
     """
+    crops = (effort or Effort()).crops
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)
     network = read_network(calibrated.prepared)
     scales = read_table(calibrated.table)
@@ -77,7 +80,9 @@ def rank_layers(
         table_sha256=sha256_bytes(scales.text().encode()),
         calibration_set=chosen.name,
         crops=len(samples),
-        all_int8_sqnr_db=measured.pop(ALL_LAYERS)["sqnr_db"],
+        ap_crops=0,
+        labels=None,
+        all_int8=_effect(measured.pop(ALL_LAYERS)),
         layers=_ranked(measured, network, shapes),
         left_out=tuple(calibrated.left_out),
     )
@@ -94,9 +99,13 @@ def _ranked(
             name=name,
             type=network.param.layer(name).type,
             macs_share=round(macs(network.param.layer(name), shapes) / total, 6),
-            sqnr_db=found["sqnr_db"],
-            died=found["died"],
+            weights_share=0.0,
+            alone=_effect(found),
         )
         for name, found in measured.items()
     ]
     return tuple(sorted(layers, key=lambda layer: layer.rank_key))
+
+
+def _effect(found: Measurement) -> Effect:
+    return Effect(sqnr_db=found["sqnr_db"], died=found["died"])

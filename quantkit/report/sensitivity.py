@@ -34,7 +34,8 @@ def decibels(layer: LayerSensitivity) -> str:
     """Write a layer's figure, or what happened instead.
 
     Example:
-        >>> decibels(LayerSensitivity("conv", "Convolution", 0.5, 21.25))
+        >>> from quantkit.sensitivity.figures import Effect
+        >>> decibels(LayerSensitivity("conv", "Convolution", 0.5, 0.5, Effect(21.25)))
         '21.2'
     """
     if layer.died is not None:
@@ -43,7 +44,7 @@ def decibels(layer: LayerSensitivity) -> str:
 
 
 def _caption(report: SensitivityReport) -> str:
-    whole = report.all_int8_sqnr_db
+    whole = report.all_int8.sqnr_db
     all_layers = "not finite" if whole is None else f"{whole:.1f} dB"
     return (
         f"SQNR: the network's output with this layer alone in int8, on {report.crops} crops of"

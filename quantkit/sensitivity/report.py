@@ -1,33 +1,68 @@
 """What a sensitivity run found, and its file."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from quantkit.errors import InputError
+from quantkit.sensitivity.figures import Advice, Effect, Signal
 from quantkit.storage import json_text, read_json
 
-SCHEMA = 1
+SCHEMA = 2
+
+Labels = Literal["labels", "fp32 keypoints"]
+"""What the AP is measured against."""
 
 
 @dataclass(frozen=True)
 class LayerSensitivity:
-    """What one layer alone in int8 does to the outputs of the network.
+    """What one layer in int8 costs, in both directions, and what to do about it.
 
     Attributes:
         name: The layer.
         type: Its ncnn type.
         macs_share: Its share of the multiply-accumulates of the network.
-        sqnr_db: Output SQNR; None where the layer adds no noise at all, or where it `died`.
-        died: How the runtime ended on this layer: the signal's name.
+        weights_share: Its share of the weights of the network.
+        alone: With this layer in int8 and all others in fp32.
+        without: With this layer in fp32 and all others in int8.
+        weights: With the weights of this layer alone rounded as int8 rounds them.
+        activations: With the input of this layer alone rounded as int8 rounds it.
+        own: Its output in int8, from the input that it has in fp32.
+        inherited: Its output in fp32, from the input that it has in the int8 network.
+        in_int8: Its output in the int8 network.
+        ms_fp32: Milliseconds in fp32, where they were measured.
+        ms_int8: Milliseconds in int8, where they were measured.
+        recommended: The precision that the figures speak for.
+        advice: Causes and remedies, those of the largest gain first; for the worst layers only.
     """
 
     name: str
     type: str
     macs_share: float
-    sqnr_db: float | None
-    died: str | None = None
+    weights_share: float
+    alone: Effect
+    without: Effect | None = None
+    weights: Effect | None = None
+    activations: Effect | None = None
+    own: Signal | None = None
+    inherited: Signal | None = None
+    in_int8: Signal | None = None
+    ms_fp32: float | None = None
+    ms_int8: float | None = None
+    recommended: Literal["int8", "fp32"] | None = None
+    advice: tuple[Advice, ...] = ()
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """Output SQNR with this layer alone in int8; None without noise, or where it died."""
+        return self.alone.sqnr_db
+
+    @property
+    def died(self) -> str | None:
+        """How the runtime ended with this layer in int8."""
+        return self.alone.died
 
     @property
     def rank_key(self) -> float:
@@ -35,6 +70,12 @@ class LayerSensitivity:
         if self.died is not None:
             return -math.inf
         return math.inf if self.sqnr_db is None else self.sqnr_db
+
+    def gain_db(self, all_int8: Effect) -> float | None:
+        """Output SQNR that the int8 network gains with this layer in fp32."""
+        if self.without is None or self.without.sqnr_db is None or all_int8.sqnr_db is None:
+            return None
+        return self.without.sqnr_db - all_int8.sqnr_db
 
 
 @dataclass(frozen=True)
@@ -47,10 +88,16 @@ class SensitivityReport:
         table: Name of the calibration table whose scales were used.
         table_sha256: Content hash of that table.
         calibration_set: Name of the set that the crops came from.
-        crops: Number of crops.
-        all_int8_sqnr_db: Output SQNR with every layer of the table in int8.
+        crops: Number of crops behind SQNR, cosine and peak shift, and behind an OKS drop that has
+            no AP drop beside it.
+        ap_crops: Number of crops behind an AP drop and the OKS drop beside it; 0 without any.
+        labels: What the AP is measured against.
+        all_int8: With every layer of the table in int8 that does not kill the runtime.
         layers: One entry a layer, worst first.
         left_out: Layers that the table leaves in fp32.
+        rank_agreement: Spearman's correlation of the SQNR and the OKS drop of the layers whose OKS
+            drop was measured on `ap_crops`; None where there are fewer than three.
+        search: What a search for a mixed table tried, as JSON.
     """
 
     model: str
@@ -59,19 +106,20 @@ class SensitivityReport:
     table_sha256: str
     calibration_set: str
     crops: int
-    all_int8_sqnr_db: float | None
+    ap_crops: int
+    labels: Labels | None
+    all_int8: Effect
     layers: tuple[LayerSensitivity, ...]
     left_out: tuple[str, ...]
+    rank_agreement: float | None = None
+    search: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of `quantkit sensitivity --json`; figures not measured are null."""
-        unmeasured = dict.fromkeys(
-            ("oks_drop", "ap_drop", "ap_drop_ci", "ms_fp32", "ms_int8", "recommended")
-        )
         value = asdict(self)
-        value["layers"] = [{**asdict(layer), **unmeasured} for layer in self.layers]
+        value["layers"] = [_layer_json(layer) for layer in self.layers]
         value["left_out"] = list(self.left_out)
-        return {"schema": SCHEMA, **value, "search": None}
+        return {"schema": SCHEMA, **value, "all_int8_sqnr_db": self.all_int8.sqnr_db}
 
     def text(self) -> str:
         """Write the file's content."""
@@ -89,22 +137,43 @@ def read_report(path: Path) -> SensitivityReport:
         if value["schema"] != SCHEMA:
             message = f"has schema {value['schema']}, expected {SCHEMA}: run it again"
             raise InputError(message, path=path)
-        layers = tuple(
-            LayerSensitivity(
-                layer["name"], layer["type"], layer["macs_share"], layer["sqnr_db"], layer["died"]
-            )
-            for layer in value["layers"]
-        )
+        fields = {key: one for key, one in value.items() if key in _FIELDS}
         return SensitivityReport(
-            model=value["model"],
-            model_sha256=value["model_sha256"],
-            table=value["table"],
-            table_sha256=value["table_sha256"],
-            calibration_set=value["calibration_set"],
-            crops=value["crops"],
-            all_int8_sqnr_db=value["all_int8_sqnr_db"],
-            layers=layers,
-            left_out=tuple(value["left_out"]),
+            **{
+                **fields,
+                "all_int8": effect_of(value["all_int8"]),
+                "layers": tuple(_layer_of(layer) for layer in value["layers"]),
+                "left_out": tuple(value["left_out"]),
+            }
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"is not a sensitivity report: {error!r}", path=path) from error
+
+
+_FIELDS = frozenset(SensitivityReport.__dataclass_fields__)
+
+
+def effect_of(value: Mapping[str, Any]) -> Effect:
+    """Make an effect of its JSON."""
+    interval = value.get("ap_drop_ci")
+    return Effect(**{**value, "ap_drop_ci": None if interval is None else tuple(interval)})
+
+
+def _layer_json(layer: LayerSensitivity) -> dict[str, Any]:
+    """The effect of the layer alone lies flat, the others each under its name."""
+    value = asdict(layer)
+    alone = value.pop("alone")
+    value["advice"] = [asdict(one) for one in layer.advice]
+    head = {key: value.pop(key) for key in ("name", "type", "macs_share", "weights_share")}
+    return {**head, **alone, **value}
+
+
+def _layer_of(value: Mapping[str, Any]) -> LayerSensitivity:
+    rest = dict(value)
+    alone = effect_of({key: rest.pop(key) for key in Effect.__dataclass_fields__})
+    for key in ("without", "weights", "activations"):
+        rest[key] = rest[key] and effect_of(rest[key])
+    for key in ("own", "inherited", "in_int8"):
+        rest[key] = rest[key] and Signal(**rest[key])
+    rest["advice"] = tuple(Advice(**one) for one in rest["advice"])
+    return LayerSensitivity(alone=alone, **rest)
