@@ -12,15 +12,13 @@ from quantkit.calibration.growing_histogram import GrowingHistogram
 
 # Values that wait to be counted together: OpenCV's call costs as much as some thousand values.
 _WAITING: Final = 1 << 14
-_ZERO: Final = np.float32(0)
 
 
 class BlobAccumulator:
-    """Range and zeros of all values of a blob, and the histogram of every so many of them.
+    """Range of all values of a blob, and the histogram and the zeros of every so many of them.
 
     Args:
         samples: How many values of a crop are counted in the histogram, about.
-        zeros: Counts zeros; all blobs of a thread may share one.
         nonnegative: Whether the network allows no negative value in this blob: saves a look at all.
         channels: Also keep the largest absolute value of each channel.
     """
@@ -28,13 +26,11 @@ class BlobAccumulator:
     def __init__(
         self,
         samples: int,
-        zeros: "ZeroCount",
         *,
         nonnegative: bool = False,
         channels: bool = False,
     ) -> None:
         self._samples = samples
-        self._zeros_of = zeros
         self._nonnegative = nonnegative
         self._layout: BlobLayout | None = None
         self._shape: tuple[int, ...] = ()
@@ -42,7 +38,6 @@ class BlobAccumulator:
         self._minimum = math.inf
         self._maximum = -math.inf
         self._count = 0
-        self._zeros = 0
         self._histogram = GrowingHistogram()
         self._waiting = np.empty(_WAITING, np.float32)
         self._filled = 0
@@ -59,20 +54,21 @@ class BlobAccumulator:
             Whether all values are finite; if not, nothing more than the range is taken in.
         """
         values = blob.values
-        high = float(np.maximum.reduce(values))
-        zeros = self._zeros_of(values)
-        low = 0.0 if self._nonnegative and zeros else float(np.minimum.reduce(values))
-        if not (low > -math.inf and high < math.inf):
-            return False
         if blob.layout is not self._layout:
             self._layout = blob.layout
             self._shape = blob.layout.shape
             self._stride = sampling_stride(values.size, self._samples)
+        sample = values[phase % self._stride :: self._stride]
+        high = float(np.maximum.reduce(values))
+        low = float(np.minimum.reduce(sample if self._nonnegative else values))
+        if self._nonnegative and low > 0:
+            low = float(np.minimum.reduce(values))
+        if not (low > -math.inf and high < math.inf):
+            return False
         self._minimum = min(self._minimum, low)
         self._maximum = max(self._maximum, high)
         self._count += values.size
-        self._zeros += zeros
-        self._sample(values[phase % self._stride :: self._stride])
+        self._sample(sample)
         if self._channels is not None:
             self._channels = _largest(self._channels, channel_absmax(blob))
         return True
@@ -84,7 +80,6 @@ class BlobAccumulator:
         self._minimum = min(self._minimum, other._minimum)
         self._maximum = max(self._maximum, other._maximum)
         self._count += other._count
-        self._zeros += other._zeros
         self._histogram.merge(other._histogram)
         if self._channels is not None and other._channels is not None:
             self._channels = _largest(self._channels, other._channels)
@@ -98,7 +93,7 @@ class BlobAccumulator:
             absmax=absmax,
             histogram=self._histogram.resampled(absmax) if counted else np.zeros(BINS, np.int64),
             count=self._count,
-            zeros=self._zeros,
+            zeros=round(self._count * self._histogram.zero_fraction),
             minimum=self._minimum,
             maximum=self._maximum,
             shape=self._shape,
@@ -118,21 +113,6 @@ class BlobAccumulator:
     def _flush(self) -> None:
         self._histogram.add(self._waiting[: self._filled])
         self._filled = 0
-
-
-class ZeroCount:
-    """Counts zeros without asking for memory each time, which costs more than to count."""
-
-    def __init__(self) -> None:
-        self._mask = np.empty(0, np.bool_)
-
-    def __call__(self, values: NDArray[np.float32]) -> int:
-        """Count the zeros among values of one axis."""
-        if values.size > self._mask.size:
-            self._mask = np.empty(values.size, np.bool_)
-        mask = self._mask[: values.size]
-        np.equal(values, _ZERO, out=mask)
-        return int(np.count_nonzero(mask))
 
 
 def sampling_stride(size: int, samples: int) -> int:

@@ -21,7 +21,7 @@ class BlobStatistics:
         histogram: Shape (2048,), int64: how many values other than zero have an absolute value
             in each 1/2048 of 0 to `absmax`; of all values or of a sample of them.
         count: Number of values, zeros included.
-        zeros: Number of values that are exactly zero.
+        zeros: Number of values that are exactly zero; an estimate where a sample was counted.
         minimum: Smallest value.
         maximum: Largest value.
         shape: Of the blob, without a batch axis.

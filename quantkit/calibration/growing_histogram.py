@@ -32,6 +32,13 @@ class GrowingHistogram:
     def __init__(self) -> None:
         self.counts: NDArray[np.int64] = np.zeros(FINE_BINS, np.int64)
         self._exponent = _SMALLEST_EXPONENT
+        self._zeros = 0
+
+    @property
+    def zero_fraction(self) -> float:
+        """Share of the values that were exactly zero, of those that were given."""
+        counted = self._zeros + int(self.counts.sum())
+        return self._zeros / counted if counted else 0.0
 
     @property
     def end(self) -> float:
@@ -56,6 +63,7 @@ class GrowingHistogram:
         counts = cv2.calcHist([bins], [0], None, [FINE_BINS], [0, FINE_BINS])
         self.counts += counts.reshape(-1).astype(np.int64)
         self.counts[0] -= zeros
+        self._zeros += zeros
 
     def merge(self, other: Self) -> None:
         """Add the counts of another histogram, which may be changed by it."""
@@ -63,6 +71,7 @@ class GrowingHistogram:
         self._grow(exponent)
         other._grow(exponent)
         self.counts += other.counts
+        self._zeros += other._zeros
 
     def resampled(self, absmax: float) -> NDArray[np.int64]:
         """Share the counts out to the bins of `BlobStatistics`, evenly within each bin.

@@ -1,9 +1,9 @@
 """Statistics of the input blob of every layer, from one forward of each crop.
 
-Ranges, zeros and the largest value of each channel are exact. The histogram is of a sample where
-there are many values, and of all of them where there are few: see `SAMPLED_VALUES`. It differs
-from ncnn2table's, which `quantkit.calibration.statistics` reproduces with a pass for the ranges and
-a pass for the histograms.
+Ranges and the largest value of each channel are exact. The histogram and the zeros are of a sample
+where there are many values, and of all of them where there are few: see `SAMPLED_VALUES`. The
+histogram differs from ncnn2table's, which `quantkit.calibration.statistics` reproduces with a pass
+for the ranges and a pass for the histograms.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.backends.ncnn_views import BlobReader, BlobView
-from quantkit.calibration.blob_accumulator import BlobAccumulator, ZeroCount
+from quantkit.calibration.blob_accumulator import BlobAccumulator
 from quantkit.calibration.forward_pool import in_order
 from quantkit.calibration.layer_inputs import LayerInputs, no_crops
 from quantkit.calibration.statistics import ActivationStatistics
@@ -103,10 +103,9 @@ class _Worker:
         self._reader = BlobReader(net, inputs.blobs)
         self._inputs = inputs
         self._describe = describe
-        zeros = ZeroCount()
         self.seen = {
             blob: BlobAccumulator(
-                samples, zeros, nonnegative=blob in inputs.nonnegative, channels=channels
+                samples, nonnegative=blob in inputs.nonnegative, channels=channels
             )
             for blob in inputs.blobs
         }

@@ -25,7 +25,7 @@ def calibrate(
     method: MethodOption = None,
     fast: bool = typer.Option(False, "--fast", help="KL from one pass: seconds, not minutes."),
     compat: Literal["ncnn2table"] | None = typer.Option(
-        None, help="Do all as ncnn2table does, with --method kl or aciq."
+        None, help="Do all as ncnn2table does, with --method kl, aciq or eq."
     ),
     equalize: bool = typer.Option(True, help="Step of 'best': make channels alike."),
     search: bool = typer.Option(True, help="Step of 'best': thresholds by the outputs."),

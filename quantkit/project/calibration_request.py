@@ -11,6 +11,12 @@ from quantkit.tuning.recipe import Recipe
 BEST: Final = "best"
 """The method that takes the steps of a recipe; the others choose thresholds from statistics."""
 
+EASY_QUANT: Final = "eq"
+"""ncnn2table's method that searches scales by each layer's own output."""
+
+NCNN2TABLE: Final = (*get_args(CompatMethod), EASY_QUANT)
+"""The methods of ncnn2table."""
+
 NAMES: Final = (BEST, *METHODS)
 """Methods by name; a table of such a name is made when it is asked for."""
 
@@ -47,15 +53,16 @@ class CalibrationRequest:
     keep_hazards: bool = False
 
     def __post_init__(self) -> None:
-        if self.compat and self.method not in get_args(CompatMethod):
-            known = ", ".join(get_args(CompatMethod))
-            message = f"as ncnn2table there are the methods {known}, not '{self.method}'"
+        if self.compat and self.method not in NCNN2TABLE:
+            message = f"ncnn2table has the methods {', '.join(NCNN2TABLE)}, not '{self.method}'"
             raise InputError(message)
+        if self.method == EASY_QUANT and not self.compat:
+            raise InputError("'eq' is ncnn2table's: ask for it with --compat ncnn2table")
         if self.method == BEST and self.keep_hazards:
             raise InputError(
                 "'best' runs its candidates: layers that the runtime gets wrong stay fp32"
             )
-        if self.method != BEST:
+        if self.method not in (BEST, EASY_QUANT):
             method_named(self.method)
 
     @property

@@ -93,16 +93,3 @@ def test_an_unchanged_table_is_reused(project: Project, made: Calibrated) -> Non
     notes: list[str] = []
     calibrate_model(project, BEST, feedback=Feedback(note=notes.append))
     assert any("nothing changed, table reused" in note for note in notes)
-
-
-def test_as_ncnn2table_there_are_its_own_methods_alone() -> None:
-    with pytest.raises(InputError, match="as ncnn2table there are the methods kl, aciq"):
-        CalibrationRequest(method="minmax", compat=True)
-
-
-def test_the_table_of_ncnn2tables_way_has_a_name_of_its_own(project: Project) -> None:
-    made = calibrate_model(
-        project, CalibrationRequest(method="kl", compat=True, count=4), feedback=Feedback()
-    )
-    assert made.table.name == "ncnn2table-kl.table"
-    assert made.prepared == made.fp32
