@@ -65,7 +65,7 @@ def test_with_another_network_a_table_is_refused_by_every_command(
     with pytest.raises(InputError, match=ANOTHER):
         ready_table(project, "best", feedback=Feedback())
     with pytest.raises(InputError, match=ANOTHER):
-        rank_layers(project, table="best", crops=2, feedback=Feedback())
+        rank_layers(project, table="best", feedback=Feedback())
     with pytest.raises(InputError, match=ANOTHER):
         quantize_model(project, made.table, Feedback())
     checked = check_table_file(made.table, project_model(project, made.table, Feedback()))
