@@ -31,6 +31,9 @@ def calibrate(
     search: bool = typer.Option(True, help="Step of 'best': thresholds by the outputs."),
     rounding: bool = typer.Option(True, help="Step of 'best': round by what a layer gives."),
     bias: bool = typer.Option(True, help="Step of 'best': correct biases for rounding."),
+    learning: int = typer.Option(
+        300, help="Step of 'best': so many of learning from the fp32 outputs; 0 for none.", min=0
+    ),
     fp32_share: float = typer.Option(
         0.0, help="Share of the work that 'best' may leave in fp32.", min=0, max=1
     ),
@@ -58,7 +61,7 @@ def calibrate(
     request = CalibrationRequest(
         method=method or ("kl" if fast or compat else BEST),
         compat=compat is not None,
-        recipe=Recipe(equalize, search, rounding, bias, fp32_share),
+        recipe=Recipe(equalize, search, rounding, bias, learning, fp32_share),
         calib_set=calib_set,
         select=select,
         count=count,

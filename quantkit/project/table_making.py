@@ -29,8 +29,9 @@ from quantkit.tuning.tune import tune
 
 _EASY_QUANT_CROPS = 16
 """More gain nothing: tinypose's outputs stand at 9.7 dB with 16 as with 32."""
-_SEARCH = 8
-_HELD_OUT = 16
+_SEARCH = 16
+_HELD_OUT = 24
+_LEARNED = 128
 
 
 def make_table(
@@ -105,6 +106,7 @@ def _tuned(
         total=len(persons),
         search=list(_tensors(project, [persons[k] for k in search])),
         held_out=list(_tensors(project, [persons[k] for k in held_out])),
+        learned=list(_tensors(project, _others(persons, held_out)[:_LEARNED])),
         threads=threads,
         journal=journal,
         feedback=feedback,
@@ -114,16 +116,20 @@ def _tuned(
     return found
 
 
+def _others(persons: Sequence[Person], held_out: Sequence[int]) -> list[Person]:
+    return [person for number, person in enumerate(persons) if number not in held_out]
+
+
 def judges(count: int) -> tuple[list[int], list[int]]:
     """Draw which crops choose and which judge; a set of one does both.
 
     Example:
         >>> search, held_out = judges(128)
         >>> len(search), len(held_out), set(search) & set(held_out)
-        (8, 16, set())
+        (16, 24, set())
     """
     order = np.random.default_rng(0).permutation(count)
-    first = min(_SEARCH, max(1, count // 3))
+    first = min(_SEARCH, max(1, count // 4))
     search, held_out = order[:first], order[first : first + _HELD_OUT]
     chosen = held_out if len(held_out) else search
     return sorted(map(int, search)), sorted(map(int, chosen))

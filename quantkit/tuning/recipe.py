@@ -23,6 +23,8 @@ class Recipe:
         search: Choose thresholds by the network's outputs; else they are KL's.
         rounding: Choose integers by what their layer gives; else the nearest.
         bias: Correct biases for the mean of what rounding weights adds.
+        learning: Steps of learning integers, biases and thresholds from the fp32 outputs, which
+            needs torch; 0 for none.
         fp32_share: Share of the multiply-accumulates that may stay in fp32.
     """
 
@@ -30,6 +32,7 @@ class Recipe:
     search: bool = True
     rounding: bool = True
     bias: bool = True
+    learning: int = 300
     fp32_share: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class Material:
         total: How many there are.
         search: Some of them, by which choices are made.
         held_out: Others, by which it is judged whether a step helps.
+        learned: Those that are learned from, none of them held out.
         threads: How many crops are run at a time.
         journal: Keeps what is found of each layer, so that a killed run goes on.
         feedback: Told how it goes.
@@ -61,6 +65,7 @@ class Material:
     total: int
     search: Sequence[Array]
     held_out: Sequence[Array]
+    learned: Sequence[Array] = ()
     threads: int = 2
     journal: Journal | None = None
     feedback: Feedback = field(default=_SILENT)

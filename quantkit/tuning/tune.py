@@ -9,12 +9,13 @@ from quantkit.calibration.methods import METHODS
 from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.calibration.streaming import collect_streaming
 from quantkit.calibration.table import CalibrationTable
-from quantkit.errors import InputError
+from quantkit.errors import InputError, Unavailable
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
 from quantkit.model.shapes import blob_shapes
 from quantkit.model.vector_convolutions import as_inner_products
 from quantkit.quantization.int8 import quantize
+from quantkit.tuning.distillation import DistillSetting, learn
 from quantkit.tuning.equalization import channel_ranges, equalize
 from quantkit.tuning.fp32_layers import fp32_layers
 from quantkit.tuning.outputs import outputs_on
@@ -24,7 +25,16 @@ from quantkit.tuning.rounding_layer import RoundingOptions
 from quantkit.tuning.rounding_moments import Sampling
 from quantkit.tuning.sqnr import Outputs, sqnr_db
 from quantkit.tuning.thresholds import best_thresholds
-from quantkit.tuning.thresholds_setting import Setting, thresholds_of, with_thresholds
+from quantkit.tuning.thresholds_setting import (
+    Setting,
+    Thresholds,
+    thresholds_of,
+    with_thresholds,
+)
+
+_EQUALIZATION = "equalization"
+_NEAR_DB = 3.0
+"""How far the network as it is and equalized may differ for both to be searched."""
 
 
 def tune(material: Material, recipe: Recipe | None = None) -> Tuned:
@@ -46,6 +56,8 @@ class _State:
     calibration: Calibration
     statistics: ActivationStatistics
     db: float
+    origin: str
+    alone: Thresholds | None = None
 
     @property
     def table(self) -> CalibrationTable:
@@ -62,19 +74,38 @@ class _Tuning:
         self._reference = self._run(material.network)
 
     def tuned(self) -> Tuned:
-        start = time.monotonic()
-        network, detail = self._without_vector_convolutions(self._material.network)
-        state, method = self._calibrated(network)
-        self._note(method, True, None, state.db, start, detail)
-        if self._recipe.search:
-            state = self._step("thresholds by the outputs", state, self._searched)
-        if self._recipe.equalize:
-            state = self._step("equalization", state, self._equalized)
+        state = self._begun()
         if self._recipe.fp32_share > 0:
             state = self._step("layers in fp32", state, self._mixed)
         if self._recipe.rounding or self._recipe.bias:
             state = self._step("rounding by each layer's output", state, self._rounded)
+        if self._recipe.learning:
+            state = self._step("learning from the fp32 outputs", state, self._learned)
         return Tuned(state.network, state.calibration, state.statistics, tuple(self._steps))
+
+    def _begun(self) -> _State:
+        """Calibrate and search, of the network as it is and equalized what promises more.
+
+        Where neither is far behind, both are searched: how far that gets cannot be foreseen.
+        """
+        start = time.monotonic()
+        network, detail = self._without_vector_convolutions(self._material.network)
+        plain = self._calibrated(network)
+        self._note(plain.origin, True, None, plain.db, start, detail)
+        if not self._recipe.equalize:
+            return self._searched(plain)
+        start = time.monotonic()
+        try:
+            equal, detail = self._equalized(plain)
+        except InputError as error:
+            self._note(_EQUALIZATION, False, plain.db, None, start, f"cannot be done: {error}")
+            return self._searched(plain)
+        if abs(equal.db - plain.db) < _NEAR_DB:
+            plain, equal = self._searched(plain), self._searched(equal, "equalized, ")
+        kept = equal.db > plain.db
+        self._note(_EQUALIZATION, kept, plain.db, equal.db, start, detail)
+        better = equal if kept else plain
+        return better if better.alone else self._searched(better)
 
     def _step(
         self, name: str, state: _State, work: Callable[[_State], tuple[_State, str]]
@@ -82,7 +113,7 @@ class _Tuning:
         start = time.monotonic()
         try:
             found, detail = work(state)
-        except InputError as error:
+        except (InputError, Unavailable) as error:
             self._note(name, False, state.db, None, start, f"cannot be done: {error}")
             return state
         kept = found.db > state.db
@@ -111,7 +142,7 @@ class _Tuning:
             return network, ""
         return rewritten.network, f"{len(rewritten.layers)} convolutions of vectors rewritten"
 
-    def _calibrated(self, network: Network) -> tuple[_State, str]:
+    def _calibrated(self, network: Network) -> _State:
         """Take the method whose int8 outputs err the least: which one depends on the network."""
         material = self._material
         statistics = collect_streaming(
@@ -123,18 +154,22 @@ class _Tuning:
             material.threads,
             total=material.total,
         )
-        states = {
-            method: self._judged(network, calibrate(network, statistics, method), statistics)
+        states = [
+            self._judged(network, calibrate(network, statistics, method), statistics, method)
             for method in METHODS
-        }
-        best = max(states, key=lambda method: states[method].db)
-        return states[best], best
+        ]
+        return max(states, key=lambda state: state.db)
 
     def _judged(
-        self, network: Network, calibration: Calibration, statistics: ActivationStatistics
+        self,
+        network: Network,
+        calibration: Calibration,
+        statistics: ActivationStatistics,
+        origin: str,
     ) -> _State:
         outputs = self._run(quantize(network, calibration.table))
-        return _State(network, calibration, statistics, sqnr_db(self._reference, outputs))
+        db = sqnr_db(self._reference, outputs)
+        return _State(network, calibration, statistics, db, origin)
 
     def _setting(self, state: _State) -> Setting:
         material = self._material
@@ -149,11 +184,20 @@ class _Tuning:
             progress=material.feedback.progress,
         )
 
-    def _searched(self, state: _State) -> tuple[_State, str]:
-        held_out = self._material.held_out
-        found = best_thresholds(self._setting(state), state.statistics, held_out=held_out)
+    def _searched(self, state: _State, what: str = "") -> _State:
+        if not self._recipe.search:
+            return state
+        return self._step(f"{what}thresholds by the outputs", state, self._search)
+
+    def _search(self, state: _State, *, alone: bool = True) -> tuple[_State, str]:
+        found = best_thresholds(
+            self._setting(state),
+            state.statistics,
+            held_out=self._material.held_out,
+            alone=alone,
+        )
         table = with_thresholds(state.table, found.thresholds)
-        return self._with_table(state, table), ""
+        return replace(self._with_table(state, table), alone=found.alone), ""
 
     def _equalized(self, state: _State) -> tuple[_State, str]:
         material = self._material
@@ -161,15 +205,19 @@ class _Tuning:
             state.network, material.input, material.crops(), threads=material.threads
         )
         found = equalize(state.network, self._shapes(state.network), material.outputs, ranges)
-        equal, method = self._calibrated(found.network)
-        detail = f"{found.report.free} of {found.report.channels} channels free, from {method}"
-        if self._recipe.search:
-            equal, _ = self._searched(equal)
-        return equal, detail
+        equal = self._calibrated(found.network)
+        report = found.report
+        return equal, f"{report.free} of {report.channels} channels free, from {equal.origin}"
 
     def _mixed(self, state: _State) -> tuple[_State, str]:
+        if state.alone:
+            # Once thresholds were moved together, errors make up for each other: no layer in fp32
+            # seems to help.
+            state = self._with_table(state, with_thresholds(state.table, state.alone))
         choice = fp32_layers(self._setting(state), self._recipe.fp32_share)
         found = self._with_table(state, choice.table)
+        if self._recipe.search:
+            found, _ = self._search(found, alone=False)
         share = sum(pick.macs_share for pick in choice.picks)
         reason = "chosen to stay in fp32: it costs the outputs the most for its share of the work"
         left_out = {**state.calibration.left_out, **{one.name: reason for one in choice.picks}}
@@ -189,11 +237,30 @@ class _Tuning:
             progress=material.feedback.progress,
         )
         found = round_weights(state.network, state.table, sampling, options)
-        return self._judged(found.network, state.calibration, state.statistics), ""
+        return self._judged(found.network, state.calibration, state.statistics, state.origin), ""
+
+    def _learned(self, state: _State) -> tuple[_State, str]:
+        material = self._material
+        setting = DistillSetting(
+            material.input,
+            material.outputs,
+            material.learned,
+            material.held_out,
+            teacher=material.network,
+            steps=self._recipe.learning,
+            threads=material.threads,
+            progress=material.feedback.progress,
+        )
+        found = learn(state.network, state.table, setting)
+        calibration = replace(
+            state.calibration, table=found.table, thresholds=thresholds_of(found.table)
+        )
+        learned = self._judged(found.network, calibration, state.statistics, state.origin)
+        return learned, f"after {found.report.step} of {setting.steps} steps"
 
     def _with_table(self, state: _State, table: CalibrationTable) -> _State:
         calibration = replace(state.calibration, table=table, thresholds=thresholds_of(table))
-        return self._judged(state.network, calibration, state.statistics)
+        return self._judged(state.network, calibration, state.statistics, state.origin)
 
     def _shapes(self, network: Network) -> Mapping[str, tuple[int, ...]]:
         shape = self._material.search[0].shape

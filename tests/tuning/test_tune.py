@@ -27,11 +27,13 @@ from tests.quantization.agreement import run
 from tests.tuning.equalized_nets import far_factors
 
 Array = NDArray[np.float32]
-NOTHING = Recipe(equalize=False, search=False, rounding=False, bias=False)
+NOTHING = Recipe(equalize=False, search=False, rounding=False, bias=False, learning=0)
+UNLEARNED = Recipe(learning=0)
 STEPS = {
     "equalize": "equalization",
     "search": "thresholds by the outputs",
     "rounding": "rounding by each layer's output",
+    "learning": "learning from the fp32 outputs",
 }
 
 
@@ -55,6 +57,7 @@ def material(network: Network) -> Material:
         total=len(crops),
         search=crops[:4],
         held_out=crops[4:8],
+        learned=crops[8:],
     )
 
 
@@ -73,7 +76,7 @@ def unseen_db(fp32: Network, int8: Network) -> float:
 def test_it_errs_less_than_the_best_method_on_crops_that_it_never_saw(
     material: Material, network: Network
 ) -> None:
-    simple, found = tune(material, NOTHING), tune(material)
+    simple, found = tune(material, NOTHING), tune(material, UNLEARNED)
     assert simple.network is network
     assert simple.steps[0].name in METHODS
     before, after = (
@@ -83,7 +86,7 @@ def test_it_errs_less_than_the_best_method_on_crops_that_it_never_saw(
 
 
 def test_the_figure_of_the_last_step_is_the_int8_networks_own(material: Material) -> None:
-    found = tune(material)
+    found = tune(material, UNLEARNED)
     held_out = material.held_out
     int8 = quantize(found.network, found.calibration.table)
     got = sqnr_db(*([(run(net, x, OUTPUT),) for x in held_out] for net in (material.network, int8)))
@@ -92,7 +95,7 @@ def test_the_figure_of_the_last_step_is_the_int8_networks_own(material: Material
 
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_can_be_taken_alone(material: Material, step: str) -> None:
-    found = tune(material, replace(NOTHING, **{step: True}))
+    found = tune(material, replace(NOTHING, **{step: 20 if step == "learning" else True}))
     assert [one.name for one in found.steps[1:]] == [STEPS[step]]
 
 
@@ -123,7 +126,7 @@ def test_a_step_that_cannot_be_done_says_why_and_the_others_are_taken(
 
     monkeypatch.setattr(tuning, "equalize", refuses)
     notes: list[str] = []
-    found = tune(replace(material, feedback=Feedback(note=notes.append)))
+    found = tune(replace(material, feedback=Feedback(note=notes.append)), UNLEARNED)
     step = next(one for one in found.steps if one.name == "equalization")
     assert not step.kept
     assert "layer 'odd'" in step.detail
@@ -143,7 +146,7 @@ def test_layers_in_fp32_keep_to_their_share_and_say_why(material: Material) -> N
 
 
 def test_it_gives_the_same_again_with_any_number_of_threads(material: Material) -> None:
-    first, second = tune(material), tune(replace(material, threads=1))
+    first, second = tune(material, UNLEARNED), tune(replace(material, threads=1), UNLEARNED)
     assert first.calibration.table.text() == second.calibration.table.text()
     assert first.network.sha256 == second.network.sha256
 
