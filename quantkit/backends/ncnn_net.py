@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final, Self
@@ -39,6 +40,7 @@ class NcnnNet:
         outputs: Names of the output blobs.
         light: Free blobs as soon as they are used up.
         threads: OpenMP threads of one run.
+        bf16: Keep floating-point blobs and weights as bf16, which changes results.
 
     Raises:
         InputError: ncnn refuses the .param or the .bin, or a blob is not in the network.
@@ -53,13 +55,16 @@ class NcnnNet:
         outputs: Sequence[str],
         light: bool = True,
         threads: int = 1,
+        bf16: bool = False,
     ) -> None:
         # ncnn's own in-memory loading reads past the end of a short .bin; files are bounded.
         with (
             _as_file(param_text.encode()) as param,
             _as_file(bin_bytes) as weights,
         ):
-            self._net = _load(param, weights, ".param", ".bin", light=light, threads=threads)
+            names = (".param", ".bin")
+            options = _Options(light, threads, bf16)
+            self._net = _load(param, weights, names, options)
         self._attach(input, outputs)
 
     @classmethod
@@ -75,7 +80,9 @@ class NcnnNet:
         return cls(text, data, input=input, outputs=outputs, light=light)
 
     @classmethod
-    def from_files(cls, files: NcnnFiles, *, light: bool = True, threads: int = 1) -> Self:
+    def from_files(
+        cls, files: NcnnFiles, *, light: bool = True, threads: int = 1, bf16: bool = False
+    ) -> Self:
         """Load from disk, without a second copy of the weights in memory.
 
         Raises:
@@ -87,7 +94,7 @@ class NcnnNet:
                 message = "does not exist"
                 raise InputError(message, path=path)
         param, weights = str(files.param), str(files.bin)
-        net._net = _load(param, weights, param, weights, light=light, threads=threads)
+        net._net = _load(param, weights, (param, weights), _Options(light, threads, bf16))
         net._attach(files.input, files.outputs)
         return net
 
@@ -107,6 +114,11 @@ class NcnnNet:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @property
+    def native(self) -> ncnn.Net:
+        """The network as ncnn has it, to be timed without the copies that `run` makes."""
+        return self._net
 
     def close(self) -> None:
         """Free the network; it cannot be run afterwards."""
@@ -222,14 +234,21 @@ def check_image(tensor: NDArray[np.float32]) -> None:
         raise InputError(message)
 
 
-def _load(
-    param: str, weights: str, param_name: str, weights_name: str, *, light: bool, threads: int
-) -> ncnn.Net:
+@dataclass(frozen=True)
+class _Options:
+    light: bool
+    threads: int
+    bf16: bool
+
+
+def _load(param: str, weights: str, names: tuple[str, str], options: _Options) -> ncnn.Net:
+    param_name, weights_name = names
     net = ncnn.Net()
     for option in REDUCED_PRECISION:
         setattr(net.opt, option, False)
-    net.opt.lightmode = light
-    net.opt.num_threads = threads
+    net.opt.use_bf16_storage = options.bf16
+    net.opt.lightmode = options.light
+    net.opt.num_threads = options.threads
     if net.load_param(param) != 0:
         message = "ncnn cannot read it: the magic, a count, a layer type or a parameter is wrong"
         raise InputError(message, path=param_name)
