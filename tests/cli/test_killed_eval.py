@@ -27,7 +27,7 @@ BOTH = ("ncnn", "ncnn-int8")
 def start(folder: Path, backends: Sequence[str]) -> subprocess.Popen[str]:
     named = [word for name in backends for word in ("--backend", name)]
     return subprocess.Popen(
-        (sys.executable, "-m", "quantkit", "eval", "--threads", "1", *named),
+        (sys.executable, "-m", "quantkit", "eval", "--table", "kl", "--threads", "1", *named),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.PIPE,

@@ -13,10 +13,11 @@ from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.quantizing import quantize_model
 from quantkit.project.ranking import rank_layers
 from quantkit.project.table_files import check_table_file, project_model
+from quantkit.tuning.recipe import Recipe
 from tests.projects import small_project
 
 ANOTHER = r"best\.table: belongs to another network than best\.param"
-BEST = CalibrationRequest(count=6)
+BEST = CalibrationRequest(count=6, recipe=Recipe(learning=0))
 
 
 @pytest.fixture
