@@ -10,6 +10,7 @@ from quantkit.calibration.winograd_bound import MOST_EXACT, largest_sums, may_ru
 from quantkit.errors import InputError, Unavailable
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
+from quantkit.model.shapes import blob_shapes
 from quantkit.model.weights import FP32_TAG, LayerWeights, Record
 from quantkit.quantization import quantize
 from quantkit.tuning.distillation import DistillSetting, Learned, Rates, learn
@@ -17,6 +18,7 @@ from quantkit.tuning.distillation.augmentation import Augmentation, batches
 from quantkit.tuning.distillation.parameters import Parameters
 from quantkit.tuning.distillation.torch_network import TorchNetwork
 from quantkit.tuning.distillation.training import Training
+from quantkit.tuning.equalization.channel_graph import ChannelGraph, channel_graph
 from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.sqnr import sqnr_db
 from tests.nets import INPUT, OUTPUT, NetBuilder, crop, small_network
@@ -35,7 +37,7 @@ SETTING = DistillSetting(
     checks=2,
     threads=1,
 )
-NONE = Rates(integers=0, scales=0, biases=0, thresholds=0)
+NONE = Rates(integers=0, scales=0, biases=0, thresholds=0, factors=0)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,20 @@ def table(network: Network) -> CalibrationTable:
 @pytest.fixture(scope="module")
 def learned(network: Network, table: CalibrationTable) -> Learned:
     return learn(network, table, SETTING)
+
+
+def channels_of(network: Network) -> ChannelGraph:
+    shapes = blob_shapes(network.param, {INPUT: CROPS[0].shape})
+    return channel_graph(network, shapes, (OUTPUT,))
+
+
+def torch_db(network: Network, parameters: Parameters) -> float:
+    """Compare what torch computes with what ncnn makes of it in int8."""
+    compute = TorchNetwork.of(torch, network.param, INPUT, CROPS[0].shape, (OUTPUT,))
+    with torch.no_grad():
+        found = compute(torch.from_numpy(np.stack(CROPS)), *parameters.bound())[0].numpy()
+    expected = outputs_on(quantize(*parameters.snapped()), INPUT, (OUTPUT,), CROPS)
+    return sqnr_db(expected, [(one,) for one in found])
 
 
 def int8_db(network: Network, table: CalibrationTable, teacher: Network) -> float:
@@ -124,12 +140,13 @@ def test_what_is_worse_is_not_kept(network: Network, table: CalibrationTable) ->
         (replace(NONE, biases=1e-3), {"bias"}),
         (replace(NONE, thresholds=0.01), {"thresholds"}),
         (replace(NONE, scales=0.01), {"weight", "scales"}),
+        (replace(NONE, factors=0.01), {"weight", "bias", "scales"}),
     ],
 )
 def test_each_kind_can_be_learned_alone(
     network: Network, table: CalibrationTable, rates: Rates, changed: set[str]
 ) -> None:
-    parameters = Parameters.of(torch, network, table)
+    parameters = Parameters.of(torch, network, table, channels_of(network))
     start = parameters.snapped()
     with Training(parameters, replace(SETTING, rates=rates), network) as training:
         for number in range(8):
@@ -160,13 +177,22 @@ def test_where_learning_begins_is_the_int8_network_as_it_was(
 
 def test_torch_computes_what_int8_gives_in_ncnn(network: Network, learned: Learned) -> None:
     parameters = Parameters.of(torch, learned.network, learned.table)
-    compute = TorchNetwork.of(torch, network.param, INPUT, CROPS[0].shape, (OUTPUT,))
-    with torch.no_grad():
-        found = compute(torch.from_numpy(np.stack(CROPS)), parameters.weights, parameters.read)[
-            0
-        ].numpy()
-    expected = outputs_on(quantize(learned.network, learned.table), INPUT, (OUTPUT,), CROPS)
-    assert sqnr_db(expected, [(one,) for one in found]) > learned.report.after_db + 10
+    assert torch_db(network, parameters) > learned.report.after_db + 10
+
+
+def test_factors_of_channels_are_folded_into_the_network(
+    network: Network, table: CalibrationTable
+) -> None:
+    parameters = Parameters.of(torch, network, table, channels_of(network))
+    assert parameters.free.sum() > 20
+    generator = torch.Generator().manual_seed(0)
+    parameters.log_factors.uniform_(-1, 1, generator=generator)
+    prepared, scales = parameters.snapped()
+    assert torch_db(network, parameters) > 25
+    ratio = prepared.weights["stem"]["bias"] / network.weights["stem"]["bias"]
+    wanted = parameters.factors.numpy()[channels_of(network).channels("stem")]
+    np.testing.assert_allclose(ratio, wanted, rtol=1e-4)
+    assert max(np.abs(integers(prepared, scales, name)).max() for name in table.layers) <= 127
 
 
 def test_the_input_of_the_network_keeps_its_threshold(
@@ -219,10 +245,15 @@ def test_sums_stay_within_what_winograd_gets_right() -> None:
     grown = parameters.layers["wide"].integers
     grown[1:] += torch.copysign(torch.tensor(1.0), grown[1:])
     state = parameters.snapped()
-    assert (largest_sums(integers(*state, "wide")) <= MOST_EXACT).all()
-    np.testing.assert_array_equal(integers(*state, "wide"), start)
-    grown[0, 0] -= torch.copysign(torch.tensor(1.0), grown[0, 0])
-    assert (integers(*parameters.snapped(), "wide") != start).sum() == 1
+    found = integers(*state, "wide")
+    assert (largest_sums(found) <= MOST_EXACT).all()
+    np.testing.assert_array_equal(found[0], start[0])
+    assert (largest_sums(found)[1:] > 0.98 * MOST_EXACT).all()
+    scales = np.array(state[1].weight_scales["wide"])
+    assert scales[0] == pytest.approx(50)
+    # The rows that had to shrink have coarser levels, but are as large.
+    wanted = grown[1:].numpy() / 50
+    np.testing.assert_allclose(found[1:] / scales[1:, None], wanted, atol=0.03)
 
 
 def test_no_integer_is_larger_than_127(network: Network, table: CalibrationTable) -> None:

@@ -26,7 +26,7 @@ def fake_quantized(torch: Any, x: Tensor, threshold: Tensor) -> Tensor:
     Args:
         torch: The module.
         x: The blob.
-        threshold: The absolute value that becomes 127; a tensor without axes.
+        threshold: The absolute value that becomes 127; of shape (), or one that goes with the blob.
     """
     return _fake_quantization(torch).apply(x, threshold)
 
@@ -53,7 +53,7 @@ def _fake_quantization(torch: Any) -> Any:
             x, found, threshold = context.saved_tensors
             passed = gradient * (x.abs() <= threshold)
             # By the threshold: (found - x) / threshold inside, found / threshold outside.
-            total = (gradient * found).sum() - (passed * x).sum()
+            total = (gradient * found).sub_(passed * x).sum_to_size(threshold.shape)
             return passed, total / threshold
 
     return FakeQuantization

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
 from quantkit.model.network import Network
+from quantkit.model.shapes import blob_shapes
 from quantkit.optional import require
 from quantkit.quantization.int8 import quantize
 from quantkit.tuning.distillation.parameters import Parameters
 from quantkit.tuning.distillation.setting import DistillSetting
 from quantkit.tuning.distillation.training import Training
+from quantkit.tuning.equalization.channel_graph import ChannelGraph, channel_graph
 from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.sqnr import Outputs, sqnr_db
 
@@ -81,7 +83,7 @@ def learn(network: Network, table: CalibrationTable, setting: DistillSetting) ->
     judge = _Judge(setting, teacher)
     checks = [(0, judge(network, table))]
     best = (network, table)
-    parameters = Parameters.of(torch, network, table)
+    parameters = Parameters.of(torch, network, table, _channels(network, setting))
     with Training(parameters, setting, teacher) as training:
         for number in range(setting.steps):
             training.step(number)
@@ -93,6 +95,13 @@ def learn(network: Network, table: CalibrationTable, setting: DistillSetting) ->
             setting.progress(STAGE, number + 1, setting.steps)
     step, after = max(checks, key=lambda check: check[1])
     return Learned(*best, DistillReport(checks[0][1], after, step, tuple(checks)))
+
+
+def _channels(network: Network, setting: DistillSetting) -> ChannelGraph | None:
+    if not setting.rates.factors:
+        return None
+    shapes = blob_shapes(network.param, {setting.input: setting.crops[0].shape})
+    return channel_graph(network, shapes, setting.outputs)
 
 
 def _due(setting: DistillSetting) -> set[int]:

@@ -17,12 +17,14 @@ class Rates:
         scales: Of the logarithm of the weights' scales.
         biases: In shares of what the largest weight gives for an input at its threshold.
         thresholds: Of the logarithm of the activations' thresholds.
+        factors: Of the logarithm of the factors by which channels are scaled, as in equalization.
     """
 
-    integers: float = 0.03
+    integers: float = 0.01
     scales: float = 0.0
-    biases: float = 1e-4
-    thresholds: float = 0.003
+    biases: float = 3e-5
+    thresholds: float = 0.001
+    factors: float = 0.005
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Gradient descent on what int8 does to a network's outputs."""
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,8 +19,9 @@ from quantkit.tuning.distillation.torch_network import TorchNetwork
 from quantkit.tuning.outputs import outputs_on
 
 _WARM_UP = 10
-_EPSILON = 1e-12
-"""Of Adam; its usual 1e-8 is as large as the gradients of a wide network's weights."""
+_BETAS = (0.9, 0.99)
+_REMEMBERED = 50
+"""Steps whose gradients tell how large one should be; crops with outliers give far larger ones."""
 
 
 class Training:
@@ -48,7 +50,8 @@ class Training:
         self._batches = batches(
             self._torch, setting.crops, setting.batch, setting.augmentation, setting.seed
         )
-        self._optimizer = self._torch.optim.Adam(_trained(parameters, setting.rates), eps=_EPSILON)
+        self._optimizer = self._torch.optim.Adam(_trained(parameters, setting.rates), betas=_BETAS)
+        self._norms: deque[float] = deque(maxlen=_REMEMBERED)
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
 
     def __enter__(self) -> Self:
@@ -78,15 +81,23 @@ class Training:
         wanted = self._teacher.outputs(batch.numpy())
         # Depthwise convolutions are twice as fast so.
         batch = batch.contiguous(memory_format=self._torch.channels_last)
-        found = self._student(batch, self._parameters.weights, self._parameters.read)
+        found = self._student(batch, *self._parameters.bound())
         loss = sum(
             (x - self._torch.from_numpy(y).reshape(x.shape)).square().mean() / power
             for x, y, power in zip(found, wanted, self._teacher.powers, strict=True)
         ) / len(found)
         self._optimizer.zero_grad()
         loss.backward()
+        self._clip()
         self._optimizer.step()
         return float(loss.detach())
+
+    def _clip(self) -> None:
+        """Shrink the gradient to the usual length, if it is longer."""
+        tensors = [one for group in self._optimizer.param_groups for one in group["params"]]
+        usual = float(np.median(self._norms)) if self._norms else math.inf
+        norm = self._torch.nn.utils.clip_grad_norm_(tensors, usual)
+        self._norms.append(float(norm))
 
 
 class _Teacher:
@@ -141,6 +152,7 @@ def _trained(parameters: Parameters, rates: Rates) -> list[dict[str, Any]]:
         ([one.log_scales for one in layers], rates.scales),
         ([one.bias for one in layers if one.bias is not None], rates.biases),
         (list(thresholds.values()), rates.thresholds),
+        ([parameters.log_factors] if parameters.channels else [], rates.factors),
     )
     return [
         {"params": [tensor.requires_grad_() for tensor in tensors], "lr": rate}
