@@ -1,30 +1,29 @@
 """The sensitivity step: layers ranked on crops of the calibration set."""
 
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from quantkit.calibration.table import read_table
+from quantkit.calibration.table import CalibrationTable, read_table
+from quantkit.data.coco import Person, load_dataset
+from quantkit.data.coco_file import read_coco
 from quantkit.data.preprocess import crops as crop_stream
-from quantkit.model.macs import macs, total_macs
-from quantkit.model.network import Network, read_network
-from quantkit.model.shape_rule import Shape
-from quantkit.model.shapes import blob_shapes
+from quantkit.journal import Journal
+from quantkit.model.network import read_network
+from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import ready_table
 from quantkit.project.choosing import open_set
 from quantkit.project.config import Project
 from quantkit.selection.resolve import resolve
-from quantkit.sensitivity.figures import Effect
+from quantkit.sensitivity.cascade import Cascade
 from quantkit.sensitivity.plan import Effort
-from quantkit.sensitivity.ranking import (
-    ALL_LAYERS,
-    LayerSweep,
-    Measurement,
-    forward_seconds,
-    sweep_layers,
-)
-from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
+from quantkit.sensitivity.ranking import LayerTimes, ranked
+from quantkit.sensitivity.report import SensitivityReport
+from quantkit.sensitivity.sweep import Shown, Sweep
 from quantkit.storage import sha256_bytes, write_atomically
+
+_LABELLED = 8
+"""With fewer labelled persons an AP says nothing, and fp32's keypoints are better labels."""
 
 
 def rank_layers(
@@ -32,10 +31,11 @@ def rank_layers(
     *,
     table: str = "best",
     effort: Effort | None = None,
+    times: LayerTimes | None = None,
     workers: int = 2,
     feedback: Feedback,
 ) -> SensitivityReport:
-    """Put one layer at a time in int8 and rank the layers by the SQNR of the network's output.
+    """Rank the layers by what each of them does in int8, and say what to do about the worst.
 
     Every finished layer is kept, so that a stopped run goes on where it was. It is judged on crops
     of the calibration set, never on evaluation data.
@@ -44,68 +44,89 @@ def rank_layers(
         project: The project.
         table: Name of the calibration table; it is made if it is a method's name.
         effort: How much is measured.
+        times: Milliseconds of layers in fp32 and in int8, where they were measured.
         workers: Child processes.
         feedback: Told what it will cost, and how it goes.
 
     Raises:
         InputError: The model, the table or the data cannot be used.
+        BackendDied: ncnn dies of the fp32 network.
     """
-    crops = (effort or Effort()).crops
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)
-    network = read_network(calibrated.prepared)
     scales = read_table(calibrated.table)
     chosen = open_set(project, calibrated.calibration_set)
-    persons = resolve(chosen, project.calibration.images)
-    spread = persons[:: max(1, len(persons) // crops)][:crops]
-    samples = [crop.tensor for crop in crop_stream(spread, project.input)]
-    shapes = blob_shapes(network.param, {calibrated.prepared.input: samples[0].shape})
-    sweep = LayerSweep(calibrated.prepared, scales, samples)
-    versions = {name: version(name) for name in ("quantkit", "ncnn")}
-    runs = (len(scales.layers) + 1) * len(samples)
-    seconds = runs * forward_seconds(network, sweep) / workers
-    feedback.note(
-        f"sensitivity: {len(scales.layers)} layers x {len(samples)} crops, about {seconds:.0f} s"
-    )
-    measured = sweep_layers(
+    persons = _with_areas(project, resolve(chosen, project.calibration.images))
+    effort = _within(effort or Effort(), len(persons))
+    sweep = _sweep(project, calibrated.prepared, scales, _spread(persons, effort.crops))
+    ap_sweep = _ap_sweep(project, sweep, persons, effort.ap_crops)
+    effort = replace(effort, ap_crops=min(effort.ap_crops, len(ap_sweep.shown)))
+    found = Cascade(
         sweep,
-        sweep.key(network.sha256, versions),
-        project.work_dir / "sensitivity.jsonl",
+        ap_sweep,
+        effort,
+        Journal(project.work_dir / "sensitivity.jsonl"),
         workers=workers,
-        progress=feedback.progress,
-    )
+        feedback=feedback,
+    ).run()
+    layers, agreement = ranked(found, sweep, times or {})
     report = SensitivityReport(
         model=project.name,
-        model_sha256=network.sha256,
+        model_sha256=sweep.network_sha256,
         table=table,
         table_sha256=sha256_bytes(scales.text().encode()),
         calibration_set=chosen.name,
-        crops=len(samples),
-        ap_crops=0,
-        labels=None,
-        all_int8=_effect(measured.pop(ALL_LAYERS)),
-        layers=_ranked(measured, network, shapes),
+        crops=found.effort.crops,
+        ap_crops=found.effort.ap_crops if found.ap_layers else 0,
+        labels=None if not found.ap_layers else ap_sweep.labels,
+        all_int8=found.all_int8,
+        layers=layers,
         left_out=tuple(calibrated.left_out),
+        rank_agreement=agreement,
     )
     write_atomically(project.work_dir / "sensitivity.json", report.text())
     return report
 
 
-def _ranked(
-    measured: dict[str, Measurement], network: Network, shapes: Mapping[str, Shape]
-) -> tuple[LayerSensitivity, ...]:
-    total = total_macs(network.param.layers, shapes)
-    layers = [
-        LayerSensitivity(
-            name=name,
-            type=network.param.layer(name).type,
-            macs_share=round(macs(network.param.layer(name), shapes) / total, 6),
-            weights_share=0.0,
-            alone=_effect(found),
-        )
-        for name, found in measured.items()
-    ]
-    return tuple(sorted(layers, key=lambda layer: layer.rank_key))
+def _within(effort: Effort, persons: int) -> Effort:
+    return replace(effort, crops=min(effort.crops, persons), ap_crops=min(effort.ap_crops, persons))
 
 
-def _effect(found: Measurement) -> Effect:
-    return Effect(sqnr_db=found["sqnr_db"], died=found["died"])
+def _spread(persons: Sequence[Person], count: int) -> Sequence[Person]:
+    return persons[:: max(1, len(persons) // count)][:count] if count else []
+
+
+def _sweep(
+    project: Project, files: NcnnFiles, scales: CalibrationTable, persons: Sequence[Person]
+) -> Sweep:
+    return Sweep(
+        files=files,
+        network_sha256=read_network(files).sha256,
+        table=scales,
+        shown=_shown(project, persons),
+        spec=project.input,
+        head=replace(project.head, flip_test=False),
+    )
+
+
+def _shown(project: Project, persons: Sequence[Person]) -> tuple[Shown, ...]:
+    return tuple(map(Shown, persons, crop_stream(persons, project.input)))
+
+
+def _ap_sweep(project: Project, sweep: Sweep, persons: Sequence[Person], count: int) -> Sweep:
+    """Take labelled persons where there are enough of them, else all."""
+    path = project.calibration.annotations
+    labels: Mapping[int, int] = {
+        one.id: one.num_keypoints for one in read_coco(path).annotations if one.keypoints
+    }
+    labelled = [one for one in persons if labels.get(one.annotation_id, 0) > 0]
+    enough = len(labelled) >= _LABELLED
+    shown = _shown(project, _spread(labelled if enough else persons, count))
+    return replace(sweep, shown=shown, annotations=path if enough else None)
+
+
+def _with_areas(project: Project, persons: Sequence[Person]) -> list[Person]:
+    """Give persons the area of their segment, as the OKS of an evaluation takes it."""
+    paths = project.calibration
+    known = load_dataset(paths.annotations, paths.images, keypoints=False).persons
+    areas = {one.annotation_id: one.area for one in known}
+    return [replace(one, area=areas.get(one.annotation_id, one.area)) for one in persons]

@@ -1,148 +1,125 @@
-"""One layer in int8 at a time, on the real ncnn runtime, judged by the network's own outputs."""
+"""From what a cascade measured to the layers of a report, worst first."""
 
-import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from quantkit.model.macs import macs, total_macs
+from quantkit.model.network import Network
+from quantkit.model.shapes import blob_shapes
+from quantkit.sensitivity.advice import Case, advise
+from quantkit.sensitivity.cascade import Found
+from quantkit.sensitivity.figures import Effect, Signal
+from quantkit.sensitivity.report import LayerSensitivity, effect_of
+from quantkit.sensitivity.spearman import spearman
+from quantkit.sensitivity.sweep import Sweep
 
-from quantkit.backends.ncnn_net import NcnnNet
-from quantkit.calibration.table import CalibrationTable
-from quantkit.errors import InputError
-from quantkit.journal import Journal
-from quantkit.model.network import Network, read_network
-from quantkit.model.source import NcnnFiles
-from quantkit.progress import Progress, silent
-from quantkit.quantization.int8 import quantize
-from quantkit.sensitivity.isolated_map import Died, isolated_map
-from quantkit.storage import content_key, sha256_bytes
-from quantkit.tuning.sqnr import Outputs, sqnr_db
+LayerTimes = Mapping[str, tuple[float | None, float | None]]
+"""By layer: milliseconds in fp32 and in int8."""
 
-ALL_LAYERS = "*"
-"""The task that puts every layer of the table in int8."""
-
-_SQNR, _DIED = "sqnr_db", "died"
-# Deaths that a layer causes; a child that somebody else ended is tried again by the next run.
-_CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
-
-Crops = Sequence[NDArray[np.float32]]
-Measurement = dict[str, Any]
+_NOISE_SHARE: Final = 0.05
+_FASTER: Final = 0.97
 
 
-@dataclass(frozen=True)
-class LayerSweep:
-    """What a sweep over the layers is made of; everything that its results depend on.
-
-    Attributes:
-        files: The fp32 network.
-        table: The calibration table whose scales are tried.
-        crops: Inputs of shape (3, height, width), from calibration data.
-    """
-
-    files: NcnnFiles
-    table: CalibrationTable
-    crops: Crops
-
-    def key(self, model_sha256: str, versions: dict[str, str]) -> str:
-        """Name what every measurement of this sweep depends on, but for the layer."""
-        pixels = [sha256_bytes(np.ascontiguousarray(crop).tobytes()) for crop in self.crops]
-        return content_key(
-            {
-                "model": model_sha256,
-                "blobs": [self.files.input, *self.files.outputs],
-                "table": self.table.text(),
-                "crops": pixels,
-                "metric": _SQNR,
-                "versions": versions,
-            }
-        )
-
-
-def sweep_layers(
-    sweep: LayerSweep,
-    key: str,
-    journal: Path,
-    *,
-    workers: int = 2,
-    progress: Progress = silent,
-) -> dict[str, Measurement]:
-    """Measure every layer of a table alone in int8, and all of them together.
-
-    Each layer runs in a child process; a layer that crashes the runtime is recorded with the
-    signal. What the journal holds under `key` is not measured again.
+def ranked(
+    found: Found, sweep: Sweep, times: LayerTimes
+) -> tuple[tuple[LayerSensitivity, ...], float | None]:
+    """Put the layers of a cascade in order, with shares, times, advice and recommendation.
 
     Args:
-        sweep: The network, the table and the crops.
-        key: What the measurements depend on, from `LayerSweep.key`.
-        journal: File that keeps finished layers.
-        workers: Child processes, one thread each.
-        progress: Told after each layer.
+        found: What was measured.
+        sweep: Whose network it was.
+        times: Of the layers, where they were measured.
 
     Returns:
-        Layer name (or `ALL_LAYERS`) to `{"sqnr_db": float | None, "died": str | None}`.
-
-    Raises:
-        InputError: The network or a crop cannot be used.
+        The layers, worst first, and how far the ranking by SQNR agrees with that by OKS drop.
     """
-    kept = Journal(journal)
-    tasks = [ALL_LAYERS, *sweep.table.layers]
-    found = {task: kept.find(_layer_key(key, task)) for task in tasks}
-    results = {task: value for task, value in found.items() if value is not None}
-    todo = [task for task in tasks if task not in results]
-    progress("sensitivity", len(results), len(tasks))
-    arguments = (sweep.files, sweep.table, list(sweep.crops))
-    for task, outcome in isolated_map(open_sweep, arguments, todo, workers=workers):
-        results[task] = _measurement(outcome)
-        if not isinstance(outcome, Died) or outcome.how in _CRASHES:
-            kept.record(_layer_key(key, task), results[task])
-        progress("sensitivity", len(results), len(tasks))
-    return {task: results[task] for task in tasks}
+    network = sweep.network()
+    shares = _shares(network, sweep)
+    layers = [
+        _layer(name, network, shares[name], found, times.get(name, (None, None)))
+        for name in found.layers
+    ]
+    by_name = {layer.name: layer for layer in layers}
+    return tuple(sorted(layers, key=lambda layer: layer.rank_key)), _agreement(found, by_name)
 
 
-def open_sweep(files: NcnnFiles, table: CalibrationTable, crops: Crops) -> Callable[[str], float]:
-    """Load the network in a child process and return what measures one layer there."""
-    network = read_network(files)
-    reference = run_crops(network, files, crops)
-    if not all(np.isfinite(output).all() for outputs in reference for output in outputs):
-        message = "the fp32 outputs are not finite on a calibration crop; nothing can be compared"
-        raise InputError(message, path=files.param)
-
-    def measure(layer: str) -> float:
-        chosen = table if layer == ALL_LAYERS else table.only([layer])
-        quantized = quantize(network, chosen, store_fp16=False)
-        return sqnr_db(reference, run_crops(quantized, files, crops))
-
-    return measure
-
-
-def forward_seconds(network: Network, sweep: LayerSweep) -> float:
-    """Time one fp32 forward, to say what a sweep will cost."""
-    files, crop = sweep.files, sweep.crops[0]
-    run_crops(network, files, [crop])
-    start = time.perf_counter()
-    run_crops(network, files, [crop])
-    return time.perf_counter() - start
-
-
-def run_crops(network: Network, files: NcnnFiles, crops: Crops) -> list[Outputs]:
-    """Run crops through a network in memory and keep the outputs."""
-    with NcnnNet(
-        network.param_text(), network.bin_bytes(), input=files.input, outputs=files.outputs
-    ) as net:
-        return [net.run(crop) for crop in crops]
-
-
-def _measurement(outcome: float | Died) -> Measurement:
-    if isinstance(outcome, Died):
-        return {_SQNR: None, _DIED: outcome.how}
-    if outcome == -math.inf:
-        return {_SQNR: None, _DIED: "outputs that are not finite"}
-    return {_SQNR: None if outcome == math.inf else round(outcome, 4), _DIED: None}
+def _layer(
+    name: str,
+    network: Network,
+    shares: tuple[float, float],
+    found: Found,
+    times: tuple[float | None, float | None],
+) -> LayerSensitivity:
+    one = found.layers[name]
+    layer = LayerSensitivity(
+        name=name,
+        type=network.param.layer(name).type,
+        macs_share=shares[0],
+        weights_share=shares[1],
+        alone=effect_of(one["alone"]),
+        without=_effect(one.get("without")),
+        weights=_effect(one.get("weights")),
+        activations=_effect(one.get("activations")),
+        own=_signal(one.get("own")),
+        inherited=_signal(one.get("inherited")),
+        in_int8=_signal(one.get("in_int8")),
+        ms_fp32=times[0],
+        ms_int8=times[1],
+    )
+    advised = name in found.trials or layer.died is not None
+    case = Case(layer, found.facts.get(name), found.trials.get(name))
+    return replace(
+        layer,
+        recommended=_recommended(layer, found.all_int8),
+        advice=advise(case) if advised else (),
+    )
 
 
-def _layer_key(key: str, layer: str) -> str:
-    return content_key([key, layer])
+def _effect(value: Mapping[str, Any] | None) -> Effect | None:
+    return None if value is None else effect_of(value)
+
+
+def _signal(value: Mapping[str, Any] | None) -> Signal | None:
+    return None if value is None else Signal(**value)
+
+
+def _recommended(layer: LayerSensitivity, all_int8: Effect) -> Literal["int8", "fp32"]:
+    """Take fp32 where int8 kills, is not faster, or makes a good part of the whole error."""
+    slower = (
+        layer.ms_fp32 is not None
+        and layer.ms_int8 is not None
+        and layer.ms_int8 > _FASTER * layer.ms_fp32
+    )
+    gain = layer.gain_db(all_int8)
+    removed = 0.0 if gain is None else 1 - 10 ** (-gain / 10)
+    return "fp32" if layer.died or slower or removed > _NOISE_SHARE else "int8"
+
+
+def _agreement(found: Found, layers: Mapping[str, LayerSensitivity]) -> float | None:
+    pairs = [
+        (-layer.alone.sqnr_db, layer.alone.oks_drop)
+        for name in found.ap_layers
+        if (layer := layers[name]).alone.sqnr_db is not None and layer.alone.oks_drop is not None
+    ]
+    agreement = spearman([one for one, _ in pairs], [other for _, other in pairs])
+    return None if agreement is None else round(agreement, 4)
+
+
+def _shares(network: Network, sweep: Sweep) -> dict[str, tuple[float, float]]:
+    """Share of the multiply-accumulates and of the weights, by layer."""
+    layers = network.param.layers
+    shapes = blob_shapes(network.param, {sweep.files.input: sweep.crops[0].shape})
+    work = total_macs(layers, shapes)
+    sizes = {
+        name: sum(record.stored.size for record in one.records.values())
+        for name, one in network.weights.items()
+    }
+    weights = sum(sizes.values())
+    return {
+        name: (
+            round(macs(network.param.layer(name), shapes) / work, 6),
+            round(sizes.get(name, 0) / weights, 6),
+        )
+        for name in sweep.table.layers
+    }

@@ -133,19 +133,42 @@ class Walk:
         Raises:
             InputError: There is no such layer, or an output cannot be computed.
         """
-        cut = self.cuts.of(layer)
-        ahead = {name: net for name, net in self._pending.items() if self.cuts.of(name) >= cut}
-        ahead |= swaps
+        ahead = {**self._ahead(self.cuts.of(layer)), **swaps}
+        return list(self._pool.map(lambda blobs: self._finish(blobs, ahead), alive))
 
-        def finish(blobs: Blobs) -> Outputs:
-            values = self._through(self._net.start(blobs), ahead).blobs(self.cuts.outputs)
-            return tuple(values[name] for name in self.cuts.outputs)
+    def behind(self, layer: str, alive: Sequence[Blobs], made: Sequence[Blobs]) -> list[Outputs]:
+        """Run from behind a layer to the outputs, with what somebody else made in its place.
 
-        return list(self._pool.map(finish, alive))
+        Args:
+            layer: The layer that is left out.
+            alive: What is alive before it, for each crop, from `before`.
+            made: What is taken for its own outputs, by blob, for each crop.
+
+        Returns:
+            The outputs of each crop.
+
+        Raises:
+            InputError: There is no such layer, or an output cannot be computed.
+        """
+        cut = self.cuts.of(layer) + 1
+        names, ahead = self.cuts.before(cut), self._ahead(cut)
+
+        def finish(blobs: Blobs, tops: Blobs) -> Outputs:
+            both = {**blobs, **tops}
+            return self._finish({name: both[name] for name in names}, ahead)
+
+        return list(self._pool.map(finish, alive, made))
 
     def swap(self, swaps: Swaps) -> None:
         """Go on with other layers, from the layer of the last `before` on, in place of those."""
         self._pending.update(swaps)
+
+    def _ahead(self, cut: int) -> dict[str, NcnnNet]:
+        return {name: net for name, net in self._pending.items() if self.cuts.of(name) >= cut}
+
+    def _finish(self, blobs: Blobs, ahead: Swaps) -> Outputs:
+        values = self._through(self._net.start(blobs), ahead).blobs(self.cuts.outputs)
+        return tuple(values[name] for name in self.cuts.outputs)
 
     def _through(self, forward: Forward, swaps: Swaps) -> Forward:
         for name in sorted(swaps, key=self.cuts.of):

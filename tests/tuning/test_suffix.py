@@ -50,7 +50,14 @@ def check_every_cut(network: Network, files: NcnnFiles, crops: list[NDArray[np.f
         for name in names[:: 1 + len(names) // 60]:
             alive = walk.before(name)
             assert same(walk.outputs(name, alive), wanted), name
-            assert same(walk.outputs(name, alive, {name: load_alone(network, name)}), wanted), name
+            single = load_alone(network, name)
+            assert same(walk.outputs(name, alive, {name: single}), wanted), name
+            layer = network.param.layer(name)
+            made = [
+                single.start({blob: blobs[blob] for blob in layer.bottoms}).blobs(layer.tops)
+                for blobs in alive
+            ]
+            assert same(walk.behind(name, alive, made), wanted), name
 
 
 FILES = NcnnFiles(Path("net.param"), Path("net.bin"), INPUT, (OUTPUT,))

@@ -1,0 +1,82 @@
+"""The outputs of a network that is partly in int8, against those of fp32, as one `Effect`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.errors import InputError, NotFinite
+from quantkit.evaluation.decode import decode, to_image
+from quantkit.evaluation.oks import oks
+from quantkit.evaluation.predictions import PersonPrediction, Predictions
+from quantkit.sensitivity.ap import ApDrop
+from quantkit.sensitivity.figures import Effect
+from quantkit.sensitivity.signals import signal
+from quantkit.sensitivity.sweep import Sweep
+from quantkit.tuning.sqnr import Outputs
+
+NOT_FINITE = "outputs that are not finite"
+
+
+class Judge:
+    """Compares outputs on the persons of a sweep.
+
+    Args:
+        sweep: The persons and the head.
+        reference: The fp32 outputs of each.
+        ap: Measure the AP, too.
+
+    Raises:
+        InputError: The fp32 outputs are not finite, or the head does not fit them.
+    """
+
+    def __init__(self, sweep: Sweep, reference: Sequence[Outputs], *, ap: bool = False) -> None:
+        self._sweep = sweep
+        self._reference = reference
+        if not all(np.isfinite(one).all() for outputs in reference for one in outputs):
+            message = "the fp32 outputs are not finite on a calibration crop; nothing to compare"
+            raise InputError(message, path=sweep.files.param)
+        self._areas = np.array([one.person.area for one in sweep.shown], np.float64)
+        self._inside, self._baseline = self._read(reference)
+        self._ap = ApDrop(self._baseline, sweep) if ap else None
+
+    def effect(self, outputs: Sequence[Outputs]) -> Effect:
+        """Compare the outputs of another network on the same persons."""
+        found = signal(self._reference, outputs)
+        if found is None:
+            return Effect(died=NOT_FINITE)
+        try:
+            inside, predictions = self._read(outputs)
+        except NotFinite:
+            # A head such as udp's finds no place for a keypoint on a heatmap of zeros.
+            return Effect(found.sqnr_db, found.cosine)
+        shift = np.linalg.norm(inside - self._inside, axis=2).mean()
+        similar = oks(predictions.keypoints, self._baseline.keypoints, self._areas)
+        drop, interval = self._ap.of(predictions) if self._ap else (None, None)
+        return Effect(
+            sqnr_db=found.sqnr_db,
+            cosine=found.cosine,
+            peak_shift_px=round(float(shift), 4),
+            oks_drop=round(1 - float(similar.mean()), 6),
+            ap_drop=drop,
+            ap_drop_ci=interval,
+        )
+
+    def _read(self, outputs: Sequence[Outputs]) -> tuple[NDArray[np.float64], Predictions]:
+        """Give keypoints in input pixels, shape (N, 17, 2), and in the images."""
+        sweep = self._sweep
+        inside: list[NDArray[np.float64]] = []
+        placed: list[PersonPrediction] = []
+        for one, given in zip(sweep.shown, outputs, strict=True):
+            keypoints, scores = decode(given, sweep.head, sweep.spec)
+            inside.append(keypoints.astype(np.float64))
+            placed.append(
+                PersonPrediction(
+                    annotation_id=one.person.annotation_id,
+                    image_id=one.person.image_id,
+                    keypoints=to_image(keypoints, one.crop, sweep.spec).astype(np.float64),
+                    scores=scores,
+                    crop_area=float(one.crop.scale.prod()),
+                )
+            )
+        return np.array(inside), Predictions.of(placed)
