@@ -262,6 +262,21 @@ def test_no_integer_is_larger_than_127(network: Network, table: CalibrationTable
     assert np.abs(integers(*parameters.snapped(), "neck")).max() == 127
 
 
+def test_a_channel_of_zeros_stays_one(network: Network, table: CalibrationTable) -> None:
+    weight = network.weights["expand"]["weight"].reshape(32, -1).copy()
+    weight[5] = 0
+    found = learn(
+        with_weight(network, "expand", weight), table, replace(SETTING, steps=6, checks=1)
+    )
+    assert np.isfinite(found.report.checks[-1][1])
+    parameters = Parameters.of(
+        torch, with_weight(network, "expand", weight), table, channels_of(network)
+    )
+    parameters.log_factors.fill_(0.3)
+    state = parameters.snapped()
+    assert not integers(*state, "expand")[5].any()
+
+
 def test_progress_counts_the_steps(network: Network, table: CalibrationTable) -> None:
     told: list[tuple[str, int, int]] = []
     learn(

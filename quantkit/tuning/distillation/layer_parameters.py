@@ -20,6 +20,8 @@ from quantkit.tuning.equalization.channel_graph import ChannelGraph
 
 Floats = NDArray[np.float32]
 _WITHIN: Final = 0.499
+_ZERO: Final = 1e-12
+"""In place of the largest weight of a channel that has none but zeros."""
 _SNAPPED: Final = 0.01
 """Weights that are all nearer than this to an integer were rounded before."""
 
@@ -75,9 +77,11 @@ class LayerParameters:
         if read is None:
             return self.integers, scales
         units = self._by_input(self.integers, 1 / read)
-        largest = units.detach().abs().amax(1, keepdim=True).clamp(min=1e-12)
-        before = self.integers.detach().abs().amax(1, keepdim=True)
-        fitting = before / largest
+        before, after = (
+            one.detach().abs().amax(1, keepdim=True).clamp(min=_ZERO)
+            for one in (self.integers, units)
+        )
+        fitting = before / after
         return units * fitting, scales * fitting
 
     def read(self, torch: Any, bottom: Tensor, factors: Tensor) -> Tensor:

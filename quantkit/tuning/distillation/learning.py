@@ -60,8 +60,8 @@ def learn(network: Network, table: CalibrationTable, setting: DistillSetting) ->
 
     Layers that stay in fp32 are learned too, to make up for what int8 does before them. No
     integer is larger than 127, and none of a layer that ncnn may run as Winograd F43 than the
-    largest of its channel before; a channel whose sums could leave what F43 gets right stays as it
-    was, unless they could before.
+    largest of its channel before; a channel whose sums could leave what F43 gets right gets coarser
+    levels, unless they could before. The fp32 outputs change: the aim is int8.
 
     Args:
         network: The fp32 network to begin with.

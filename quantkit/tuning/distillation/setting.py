@@ -52,7 +52,7 @@ class DistillSetting:
     crops: Sequence[Array]
     held_out: Sequence[Array]
     teacher: Network | None = None
-    steps: int = 400
+    steps: int = 300
     batch: int = 4
     rates: Rates = field(default_factory=Rates)
     augmentation: Augmentation = field(default_factory=Augmentation)
