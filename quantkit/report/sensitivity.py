@@ -1,15 +1,28 @@
-"""The ranking of the layers, worst first."""
+"""The ranking of the layers, worst first, and what to do about the worst."""
+
+from collections.abc import Sequence
+from typing import Final
 
 from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from quantkit.sensitivity.figures import Advice, Effect
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
+
+_SHORT: Final = {
+    "Convolution": "conv",
+    "ConvolutionDepthWise": "dw conv",
+    "InnerProduct": "inner",
+}
+_SAID: Final = 2  # findings of a layer
+_ADVISED: Final = 5  # layers
 
 
 def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Group:
-    """Draw a ranking for a terminal.
+    """Draw a ranking for a terminal of 100 columns.
 
     Args:
         report: The ranking.
@@ -17,36 +30,114 @@ def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Gr
     """
     shown = report.layers[:worst]
     title = f"{report.model}: {len(shown)} of {len(report.layers)} layers, worst first"
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("#", justify="right")
-    table.add_column("layer", overflow="fold")
-    table.add_column("type")
-    table.add_column("MACs", justify="right")
-    table.add_column("SQNR, dB", justify="right")
+    timed = any(layer.ms_int8 is not None for layer in report.layers)
+    table = _table(timed=timed)
     for place, layer in enumerate(shown, start=1):
-        table.add_row(
-            str(place), layer.name, layer.type, f"{layer.macs_share:.1%}", decibels(layer)
-        )
-    return Group(Text(title, "bold"), table, Text(_caption(report), "dim"))
+        table.add_row(str(place), *_row(report, layer, timed=timed))
+    caption = Text(_caption(report), "dim")
+    return Group(Text(title, "bold"), table, caption, *_advice(shown))
 
 
-def decibels(layer: LayerSensitivity) -> str:
-    """Write a layer's figure, or what happened instead.
+def decibels(effect: Effect) -> str:
+    """Write an SQNR, or what happened instead.
 
     Example:
-        >>> from quantkit.sensitivity.figures import Effect
-        >>> decibels(LayerSensitivity("conv", "Convolution", 0.5, 0.5, Effect(21.25)))
-        '21.2'
+        >>> decibels(Effect(21.25)), decibels(Effect(cosine=1.0)), decibels(Effect(died="SIGSEGV"))
+        ('21.2', 'no noise', 'SIGSEGV')
     """
-    if layer.died is not None:
-        return layer.died
-    return "no noise" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"
+    if effect.died is not None:
+        return effect.died
+    return "no noise" if effect.sqnr_db is None else f"{effect.sqnr_db:.1f}"
+
+
+def drop(effect: Effect) -> str:
+    """Write an AP drop with its interval, or nothing where it was not measured.
+
+    Example:
+        >>> drop(Effect(ap_drop=0.0041, ap_drop_ci=(-0.001, 0.0123)))
+        '+.004 [-.001, +.012]'
+    """
+    if effect.ap_drop is None or effect.ap_drop_ci is None:
+        return ""
+    low, high = map(_signed, effect.ap_drop_ci)
+    return f"{_signed(effect.ap_drop)} [{low}, {high}]"
+
+
+def advice_line(advice: Advice) -> str:
+    """Write a finding with its remedy and what that brought.
+
+    Example:
+        >>> advice_line(Advice("first", "It is the first layer.", "keep it in fp32", 1.234))
+        'It is the first layer. Remedy: keep it in fp32 (measured: +1.23 dB).'
+    """
+    gain = "" if advice.gain_db is None else f" (measured: {advice.gain_db:+.2f} dB)"
+    return f"{advice.sentence} Remedy: {advice.remedy}{gain}."
+
+
+def _table(*, timed: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("#", justify="right")
+    table.add_column("layer", overflow="fold", min_width=14)
+    table.add_column("type", no_wrap=True)
+    names = ["MACs", "alone", "weights", "input", "in fp32", "OKS drop", "AP drop, 95 %"]
+    for name in [*names, *(["ms"] if timed else [])]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _row(report: SensitivityReport, layer: LayerSensitivity, *, timed: bool) -> list[str]:
+    gain = layer.gain_db(report.all_int8)
+    oks = layer.alone.oks_drop
+    ms = (
+        ""
+        if layer.ms_fp32 is None or layer.ms_int8 is None
+        else f"{layer.ms_fp32:.2f}>{layer.ms_int8:.2f}"
+    )
+    return [
+        layer.name,
+        _SHORT.get(layer.type, layer.type),
+        f"{layer.macs_share:.1%}",
+        decibels(layer.alone),
+        "" if layer.weights is None else decibels(layer.weights),
+        "" if layer.activations is None else decibels(layer.activations),
+        "" if gain is None else f"{gain:+.2f}",
+        "" if oks is None else f"{oks:.4f}",
+        drop(layer.alone),
+        *([ms] if timed else []),
+    ]
+
+
+def _advice(shown: Sequence[LayerSensitivity]) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for layer in [one for one in shown if one.advice][:_ADVISED]:
+        # Several findings may lead to one remedy: the first of them says enough.
+        remedies = {one.remedy: one for one in reversed(layer.advice)}
+        findings = [one for one in layer.advice if remedies[one.remedy] is one][:_SAID]
+        lines = [Padding(Text(advice_line(one)), (0, 0, 0, 2)) for one in findings]
+        parts += [Text(layer.name), *lines]
+    return [Text(), Text("What to do", "bold"), *parts] if parts else []
 
 
 def _caption(report: SensitivityReport) -> str:
-    whole = report.all_int8.sqnr_db
-    all_layers = "not finite" if whole is None else f"{whole:.1f} dB"
-    return (
-        f"SQNR: the network's output with this layer alone in int8, on {report.crops} crops of"
-        f" {report.calibration_set}, table {report.table}. All layers in int8: {all_layers}."
+    whole = f"{decibels(report.all_int8)}{_whole_drop(report.all_int8)}"
+    text = (
+        "alone: SQNR in dB of the network's output with this layer alone in int8; weights, input:"
+        " with only these of it rounded; in fp32: dB that the int8 network gains with this layer"
+        f" in fp32. {report.crops} crops of {report.calibration_set}, table {report.table}."
+        f" All layers in int8: {whole}."
     )
+    if report.ap_crops:
+        against = "the labels" if report.labels == "labels" else "the fp32 keypoints as labels"
+        text += f" AP: on {report.ap_crops} of its crops, against {against}."
+    if report.rank_agreement is not None:
+        text += f" Rank correlation of SQNR and OKS drop: {report.rank_agreement:.2f}."
+    return text
+
+
+def _whole_drop(effect: Effect) -> str:
+    db = " dB" if effect.died is None and effect.sqnr_db is not None else ""
+    return f"{db}, AP drop {drop(effect)}" if effect.ap_drop is not None else db
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".", 1)

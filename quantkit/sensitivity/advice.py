@@ -10,6 +10,7 @@ from quantkit.sensitivity.report import LayerSensitivity
 from quantkit.sensitivity.trials import Trials
 
 KEEP: Final = "keep it in fp32: take both its lines out of the table"
+_GENERAL: Final = "fp32"
 _EQUALIZE: Final = "spread the range over the channels: quantkit calibrate --method best"
 _STARVED: Final = 0.5
 _CLIPPING: Final = 0.5
@@ -38,15 +39,29 @@ class Case:
 
 
 def advise(case: Case) -> tuple[Advice, ...]:
-    """Say what the figures of a layer mean and what to do, the largest gain first."""
+    """Say what the figures of a layer mean and what to do, the largest gain first.
+
+    What fp32 brings comes last: it is a remedy for everything.
+    """
     found = [
         Advice(cause, *answer)
         for cause, rule in RULES.items()
         if (answer := rule(case)) is not None
     ]
-    return tuple(
-        sorted(found, key=lambda one: float("inf") if one.gain_db is None else -one.gain_db)
-    )
+    return tuple(sorted(found, key=_place))
+
+
+def _place(advice: Advice) -> tuple[bool, float]:
+    gain = advice.gain_db
+    return advice.cause == _GENERAL, float("inf") if gain is None else -gain
+
+
+def _helps(gain: float | None, least: float = 0.02) -> bool:
+    return gain is not None and gain > least
+
+
+def _lower(trials: Trials, facts: LayerFacts) -> bool:
+    return _helps(trials.threshold_gain) and trials.threshold * _UNCLIPPED < facts.threshold
 
 
 Answer = tuple[str, str, float | None]
@@ -68,7 +83,7 @@ def _vector(case: Case) -> Answer | None:
 
 def _range(case: Case) -> Answer | None:
     facts = case.facts
-    if facts is None or facts.vector:
+    if facts is None or facts.vector or not _helps(case.gain("channels")):
         return None
     channels = sorted(one for one in facts.channel_absmax if one > 0)
     if not channels or facts.starved / len(channels) < _STARVED:
@@ -98,18 +113,19 @@ def _outliers(case: Case) -> Answer | None:
     facts, trials = case.facts, case.trials
     if facts is None or trials is None or facts.clipping >= _CLIPPING:
         return None
-    if trials.threshold_gain is None or trials.threshold > facts.threshold / _UNCLIPPED:
+    if not _lower(trials, facts):
         return None
-    sentence = (
-        f"The threshold {facts.threshold:.3g} keeps values (the largest is {facts.absmax:.3g}) that"
-        " the output does not need, and the others get few levels."
-    )
+    if facts.absmax < facts.threshold:
+        why = f"is above all of its input (the largest value is {facts.absmax:.3g})"
+    else:
+        why = f"makes room for rare values, up to {facts.absmax:.3g}, that the output does not need"
+    sentence = f"The threshold {facts.threshold:.3g} {why}: the others get few levels."
     return sentence, *_threshold(case, facts)
 
 
 def _threshold(case: Case, facts: LayerFacts) -> tuple[str, float | None]:
     trials = case.trials
-    if trials is None or trials.threshold == facts.threshold:
+    if trials is None or not _helps(trials.threshold_gain, 0.0):
         return f"no other threshold that was tried is better; {KEEP}", case.gain("fp32")
     scale = 127 / trials.threshold
     remedy = f"threshold {trials.threshold:.4g}: write {scale:.6f} in its line of the table"
@@ -133,7 +149,7 @@ def _dead_channels(case: Case) -> Answer | None:
 
 def _levels(case: Case) -> Answer | None:
     facts = case.facts
-    if facts is None or min(facts.levels) >= 127:
+    if facts is None or min(facts.levels) >= 127 or not _helps(case.gain("levels")):
         return None
     least, most = facts.levels
     given = _BITS.get(most, f"{least} to {most} levels") if facts.winograd else f"{least} levels"
@@ -221,6 +237,6 @@ RULES: Final[Mapping[str, Callable[[Case], Answer | None]]] = {
     "gate": _gate,
     "weights or input": _which_part,
     "inherited": _inherits,
-    "fp32": _fp32,
+    _GENERAL: _fp32,
 }
 """A rule gives the finding, the remedy and its measured gain, or None where it has no part."""
