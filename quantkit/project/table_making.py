@@ -29,8 +29,8 @@ from quantkit.tuning.tune import tune
 
 _EASY_QUANT_CROPS = 16
 """More gain nothing: tinypose's outputs stand at 9.7 dB with 16 as with 32."""
-_SEARCH = 16
-_HELD_OUT = 24
+_SEARCH = 8
+_HELD_OUT = 32
 _LEARNED = 128
 
 
@@ -126,7 +126,7 @@ def judges(count: int) -> tuple[list[int], list[int]]:
     Example:
         >>> search, held_out = judges(128)
         >>> len(search), len(held_out), set(search) & set(held_out)
-        (16, 24, set())
+        (8, 32, set())
     """
     order = np.random.default_rng(0).permutation(count)
     first = min(_SEARCH, max(1, count // 4))
