@@ -9,7 +9,7 @@ from quantkit.calibration.methods import METHODS
 from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.calibration.streaming import collect_streaming
 from quantkit.calibration.table import CalibrationTable
-from quantkit.errors import InputError, Unavailable
+from quantkit.errors import InputError, QuantkitError, Unavailable
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
 from quantkit.model.shapes import blob_shapes
@@ -39,17 +39,26 @@ _NEAR_DB = 3.0
 """How far the network as it is and equalized may differ for both to be searched."""
 
 
-def tune(material: Material, recipe: Recipe | None = None) -> Tuned:
+Observe = Callable[[Step, Network, CalibrationTable], None]
+"""Told after each step: what it was, and the network and the table that are kept then."""
+
+
+def unobserved(step: Step, network: Network, table: CalibrationTable) -> None:
+    """Look at nothing; the default of `tune`."""
+
+
+def tune(material: Material, recipe: Recipe | None = None, observe: Observe = unobserved) -> Tuned:
     """Make a table and the network that it belongs to, whose int8 outputs err as little as known.
 
     Args:
         material: The network and the crops; all of them from training data.
         recipe: Which steps are taken.
+        observe: Told after each step, for an ablation.
 
     Raises:
         InputError: A crop or the network cannot be used.
     """
-    return _Tuning(material, recipe or Recipe()).tuned()
+    return _Tuning(material, recipe or Recipe(), observe).tuned()
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,9 @@ class _State:
 class _Tuning:
     """Takes the steps one after another and keeps those that help."""
 
-    def __init__(self, material: Material, recipe: Recipe) -> None:
+    def __init__(self, material: Material, recipe: Recipe, observe: Observe) -> None:
         self._material = material
+        self._observe = observe
         self._recipe = recipe
         self._steps: list[Step] = []
         self._reference = self._run(material.network)
@@ -93,20 +103,18 @@ class _Tuning:
         start = time.monotonic()
         network, detail = self._without_vector_convolutions(self._material.network)
         plain = self._calibrated(network)
-        self._note(plain.origin, True, None, plain.db, start, detail)
+        self._note(Step(plain.origin, True, None, plain.db, _since(start), detail), plain)
         if not self._recipe.equalize:
             return self._searched(plain)
         start = time.monotonic()
         try:
             equal, detail = self._equalized(plain)
         except InputError as error:
-            self._note(_EQUALIZATION, False, plain.db, None, start, f"cannot be done: {error}")
+            self._note(_undone(_EQUALIZATION, plain, start, error), plain)
             return self._searched(plain)
         if abs(equal.db - plain.db) < _NEAR_DB:
             plain, equal = self._searched(plain), self._searched(equal, "equalized, ")
-        kept = equal.db > plain.db
-        self._note(_EQUALIZATION, kept, plain.db, equal.db, start, detail)
-        better = equal if kept else plain
+        better = self._better(_EQUALIZATION, plain, equal, start, detail)
         return better if better.alone else self._searched(better)
 
     def _step(
@@ -116,24 +124,22 @@ class _Tuning:
         try:
             found, detail = work(state)
         except (InputError, Unavailable) as error:
-            self._note(name, False, state.db, None, start, f"cannot be done: {error}")
+            self._note(_undone(name, state, start, error), state)
             return state
-        kept = found.db > state.db
-        self._note(name, kept, state.db, found.db, start, detail)
-        return found if kept else state
+        return self._better(name, state, found, start, detail)
 
-    def _note(
-        self,
-        name: str,
-        kept: bool,
-        before: float | None,
-        after: float | None,
-        start: float,
-        detail: str,
-    ) -> None:
-        step = Step(name, kept, before, after, round(time.monotonic() - start, 1), detail)
+    def _better(
+        self, name: str, before: _State, found: _State, start: float, detail: str
+    ) -> _State:
+        kept = found.db > before.db
+        better = found if kept else before
+        self._note(Step(name, kept, before.db, found.db, _since(start), detail), better)
+        return better
+
+    def _note(self, step: Step, state: _State) -> None:
         self._steps.append(step)
         self._material.feedback.note(f"calibration: {step.line()}")
+        self._observe(step, state.network, state.table)
 
     def _without_vector_convolutions(self, network: Network) -> tuple[Network, str]:
         try:
@@ -273,3 +279,11 @@ class _Tuning:
         return outputs_on(
             network, material.input, material.outputs, material.held_out, material.threads
         )
+
+
+def _since(start: float) -> float:
+    return round(time.monotonic() - start, 1)
+
+
+def _undone(name: str, state: _State, start: float, error: QuantkitError) -> Step:
+    return Step(name, False, state.db, None, _since(start), f"cannot be done: {error}")

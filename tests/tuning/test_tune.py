@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from quantkit.calibration.methods import METHODS
+from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
 from quantkit.journal import Journal
 from quantkit.model.network import Network
@@ -19,7 +20,7 @@ from quantkit.quantization import quantize
 from quantkit.tuning import tune as tuning
 from quantkit.tuning.equalization.channel_graph import channel_graph
 from quantkit.tuning.equalization.fold import folded
-from quantkit.tuning.recipe import Material, Recipe
+from quantkit.tuning.recipe import Material, Recipe, Step
 from quantkit.tuning.sqnr import sqnr_db
 from quantkit.tuning.tune import tune
 from tests.nets import INPUT, OUTPUT, crop, small_network
@@ -132,6 +133,18 @@ def test_a_step_that_cannot_be_done_says_why_and_the_others_are_taken(
     assert "layer 'odd'" in step.detail
     assert any("equalization: dropped, cannot be done: layer 'odd'" in note for note in notes)
     assert found.steps[-1].name == STEPS["rounding"]
+
+
+def test_each_step_can_be_looked_at(material: Material) -> None:
+    seen: list[tuple[str, float]] = []
+
+    def observe(step: Step, network: Network, table: CalibrationTable) -> None:
+        seen.append((step.name, unseen_db(material.network, quantize(network, table))))
+
+    found = tune(material, UNLEARNED, observe)
+    assert [name for name, _ in seen] == [step.name for step in found.steps]
+    last = unseen_db(material.network, quantize(found.network, found.calibration.table))
+    assert seen[-1][1] == pytest.approx(last, abs=1e-6)
 
 
 def test_layers_in_fp32_keep_to_their_share_and_say_why(material: Material) -> None:
