@@ -96,7 +96,8 @@ def test_the_figure_of_the_last_step_is_the_int8_networks_own(material: Material
 
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_can_be_taken_alone(material: Material, step: str) -> None:
-    found = tune(material, replace(NOTHING, **{step: 20 if step == "learning" else True}))
+    only = replace(NOTHING, learning=20) if step == "learning" else replace(NOTHING, **{step: True})
+    found = tune(material, only)
     assert [one.name for one in found.steps[1:]] == [STEPS[step]]
 
 
