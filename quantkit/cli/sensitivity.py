@@ -1,11 +1,18 @@
 """`quantkit sensitivity`: which layer costs the accuracy."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from quantkit.cli.console import feedback, results
-from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_project
+from quantkit.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    ProjectOption,
+    ThreadsOption,
+    open_project,
+)
 
 CROPS, AP_CROPS, AP_LAYERS = 8, 64, 16
 BudgetOption = Annotated[
@@ -26,16 +33,36 @@ def sensitivity(
         int, typer.Option(help="How many of the worst layers get an AP and advice.", min=0)
     ] = AP_LAYERS,
     budget: BudgetOption = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Search the fastest mix with an AP drop up to this, such as 0.002."),
+    ] = None,
+    min_sqnr: Annotated[
+        float | None,
+        typer.Option(help="Search the fastest mix with an output SQNR of so many dB [25]."),
+    ] = None,
+    latency: Annotated[
+        Path | None, typer.Option(help="Layer times of another machine: its latency.json.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the table that a search writes.")] = "mixed",
+    overwrite: OverwriteOption = False,
     worst: Annotated[int | None, typer.Option(help="Show only this many layers.", min=1)] = None,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Put one layer in int8, and all but one, and rank the layers by what that does."""
+    """Put one layer in int8, and all but one, and rank the layers by what that does.
+
+    With --max-drop or --min-sqnr: find the fastest mix of fp32 and int8 that holds them.
+    """
     from quantkit.project.ranking import rank_layers
     from quantkit.report.sensitivity import sensitivity_table
     from quantkit.sensitivity.plan import Effort, budget_seconds
 
     seconds = None if budget is None else budget_seconds(budget)
+    if max_drop is not None or min_sqnr is not None:
+        bounds = (max_drop, 25.0 if min_sqnr is None else min_sqnr)
+        _search(project, (table, name, latency, seconds), bounds, threads, overwrite, as_json)
+        return
     with feedback() as shown:
         report = rank_layers(
             open_project(project, shown),
@@ -48,3 +75,27 @@ def sensitivity(
         typer.echo(report.text(), nl=False)
     else:
         results().print(sensitivity_table(report, worst))
+
+
+def _search(
+    project: Path | None,
+    asked: tuple[str, str, Path | None, float | None],
+    bounds: tuple[float | None, float],
+    threads: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    from quantkit.project.mixing import MixRequest, mix_table
+    from quantkit.report.search import search_table
+    from quantkit.sensitivity.search_report import Bounds
+    from quantkit.storage import json_text
+
+    table, name, latency, seconds = asked
+    request = MixRequest(table, name, Bounds(*bounds), latency, seconds)
+    with feedback() as shown:
+        opened = open_project(project, shown)
+        report = mix_table(opened, request, threads=threads, feedback=shown, overwrite=overwrite)
+    if as_json:
+        typer.echo(json_text({"model": report.model, "search": report.to_json()}), nl=False)
+    else:
+        results().print(search_table(report))

@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from quantkit.model.eligibility import INT8_TERM
+from quantkit.model.feature_mask import FEATURE_MASK
 from quantkit.model.param import Layer
 from quantkit.model.param_tokens import split_parameters
 from quantkit.model.shape_rule import Shape
-
-FEATURE_MASK: Final = 31
-"""The parameter that switches options of ncnn off for one layer."""
-NO_WINOGRAD: Final = "64"
-"""Its value that switches Winograd off. Source: ncnn src/net.cpp, get_masked_option."""
 
 _NAME, _IN, _OUT = "layer", "in", "out"
 
@@ -74,8 +69,3 @@ def takes_winograd(layer: Layer) -> bool:
     height = tuple(layer.int_param(k, d) for k, d in ((11, kernel), (12, dilation), (13, stride)))
     square = (kernel, dilation, stride) == (3, 1, 1) == height
     return layer.type == "Convolution" and square
-
-
-def masked(layer: Layer) -> Layer:
-    """Switch Winograd off for a layer."""
-    return layer.with_params({FEATURE_MASK: NO_WINOGRAD})

@@ -28,21 +28,21 @@ class LayerTimes:
 
     forms: Mapping[str, Milliseconds]
 
-    def best(self, precision: str) -> tuple[str, float]:
-        """Choose the form that is faster in both figures, by more than can be noise.
+    def best(self, precision: str) -> float:
+        """Take the time without Winograd where that is faster in both figures, beyond noise.
 
         Args:
             precision: `fp32` or `int8`.
 
         Returns:
-            The form, which is the plain one in doubt, and its milliseconds.
+            Milliseconds, in doubt those of the plain form.
         """
         plain, direct = self.forms[precision], self.forms.get(f"{precision}-direct")
         if direct is not None and (
             direct.median < _CLEARLY * plain.median and direct.p10 < _CLEARLY * plain.p10
         ):
-            return f"{precision}-direct", direct.median
-        return precision, plain.median
+            return direct.median
+        return plain.median
 
 
 @dataclass(frozen=True)

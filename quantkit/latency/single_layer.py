@@ -11,7 +11,8 @@ from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.table import CalibrationTable
 from quantkit.calibration.weight_scales import scale_count
 from quantkit.errors import InputError
-from quantkit.latency.layer_shape import LayerShape, masked, takes_winograd
+from quantkit.latency.layer_shape import LayerShape, takes_winograd
+from quantkit.model.feature_mask import without_winograd
 from quantkit.model.layer_records import record_specs
 from quantkit.model.network import Network
 from quantkit.model.param import Layer, Param
@@ -60,7 +61,7 @@ def layer_timer(shape: LayerShape, form: Form) -> Callable[[], float]:
 def _network(shape: LayerShape, form: Form) -> Network:
     layer = shape.layer
     if form.endswith("direct"):
-        layer = masked(layer)
+        layer = without_winograd(layer)
     rng = np.random.default_rng(0)
     records = {
         spec.name: Record(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from quantkit.errors import InputError
+from quantkit.model.feature_mask import FEATURE_MASK
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
 from quantkit.model.vector_convolutions import inner_product
@@ -14,8 +15,8 @@ def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
 
     Args:
         network: The network as it was.
-        prepared: The same graph. Layers may have other weights, biases that they had not, and a 1x1
-            Convolution may be an InnerProduct.
+        prepared: The same graph. Layers may have other weights, biases that they had not and other
+            feature masks, and a 1x1 Convolution may be an InnerProduct.
 
     Returns:
         The layers as they were, in the order of the .param.
@@ -57,7 +58,7 @@ def _alike(before: Layer, after: Layer) -> bool:
     if (before.type, after.type) == ("Convolution", "InnerProduct"):
         before = inner_product(before)
     bias = _bias_term(before)
-    return before.type == after.type and _without(before, bias) == _without(after, bias)
+    return before.type == after.type and _compared(before, bias) == _compared(after, bias)
 
 
 def _bias_term(layer: Layer) -> int | None:
@@ -66,5 +67,5 @@ def _bias_term(layer: Layer) -> int | None:
     return 5 if "onvolution" in layer.type else None
 
 
-def _without(layer: Layer, number: int | None) -> dict[int, str]:
-    return {key: value for key, value in layer.params.items() if key != number}
+def _compared(layer: Layer, bias: int | None) -> dict[int, str]:
+    return {key: one for key, one in layer.params.items() if key not in (bias, FEATURE_MASK)}

@@ -9,12 +9,13 @@ import pytest
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.errors import InputError
 from quantkit.latency.grid import measure_layers
-from quantkit.latency.layer_shape import distinct, layer_shape, masked, takes_winograd
+from quantkit.latency.layer_shape import distinct, layer_shape, takes_winograd
 from quantkit.latency.machine import machine_facts
 from quantkit.latency.networks import NetworkTimes, TimedNetwork, measure_networks
 from quantkit.latency.samples import Milliseconds, in_turn
 from quantkit.latency.single_layer import forms_of
 from quantkit.model.eligibility import int8_layers
+from quantkit.model.feature_mask import without_winograd
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
 from quantkit.model.shapes import blob_shapes
@@ -78,7 +79,7 @@ def test_winograd_switched_off_is_heeded_and_hardly_changes_the_output() -> None
     builder = NetBuilder(np.random.default_rng(3))
     builder.conv("wide", INPUT, OUTPUT, (3, 64), kernel=3)
     network = builder.build()
-    direct = network.replaced({"wide": masked(network.param.layer("wide"))}, {})
+    direct = network.replaced({"wide": without_winograd(network.param.layer("wide"))}, {})
     assert "31=64" in direct.param_text()
     values = crop(np.random.default_rng(0))
     with NcnnNet.of(network, INPUT, (OUTPUT,)) as one, NcnnNet.of(direct, INPUT, (OUTPUT,)) as two:

@@ -1,0 +1,153 @@
+"""The mixes of a search as whole networks, timed in turn on this machine or as predicted."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from quantkit.latency.networks import NetworkTimes, TimedNetwork, measure_networks
+from quantkit.latency.samples import LEAST_CLAIM
+from quantkit.model.network import Network, write_network
+from quantkit.model.source import NcnnFiles
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+from quantkit.sensitivity.figures import Effect
+from quantkit.sensitivity.search import ALL, Found
+from quantkit.sensitivity.search_costs import LayerCost
+from quantkit.sensitivity.search_mix import MASKED, Mix
+from quantkit.sensitivity.search_plan import NETWORKS_SECONDS
+from quantkit.sensitivity.search_report import Bounds, Tried
+
+FP32: Final = "fp32"
+BF16: Final = "fp32 with bf16 storage"
+_LARGE = 64_000_000
+"""Bytes of a network of which only the mixes that may be chosen are loaded side by side."""
+_MOST = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """All that was tried, with times.
+
+    Attributes:
+        tried: Each with its mix; None for fp32 with bf16 storage.
+        noise: How much fp32, measured twice, differed.
+        claim: The least difference, as a share, that is more than noise.
+    """
+
+    tried: tuple[tuple[Mix | None, Tried], ...]
+    noise: float
+    claim: float
+
+
+def timed(
+    project: Project,
+    exported: Network,
+    files: NcnnFiles,
+    found: Found,
+    costs: Mapping[str, LayerCost],
+    bounds: Bounds,
+    *,
+    here: bool,
+    feedback: Feedback,
+) -> Timed:
+    """Time fp32, fp32 with bf16 storage and the mixes, those with feature masks included.
+
+    Args:
+        project: The project.
+        exported: The fp32 network.
+        files: Its files.
+        found: The mixes.
+        costs: Predicted times by layer.
+        bounds: What has to be held.
+        here: Whether the layer times are this machine's; on another one whole networks cannot be
+            timed, and the mixes are compared as predicted.
+        feedback: Told how it goes.
+
+    Raises:
+        InputError: A network cannot be written or run.
+        BackendDied: ncnn died of one.
+    """
+    mixes = _with_fp32(exported, found, costs)
+    tried = [
+        (
+            mix,
+            Tried(
+                name=mix.name,
+                int8_layers=len(mix.int8),
+                fp32_macs=round(mix.fp32_macs(costs), 6),
+                predicted_ms=round(mix.predicted_ms(costs), 6),
+                masks=len(mix.masks),
+                effect=effect,
+                broken=None if effect is None else bounds.broken_by(effect),
+            ),
+        )
+        for mix, effect in mixes
+    ]
+    if not here:
+        whole = tried[0][1].predicted_ms
+        predicted = [
+            (mix, replace(one, ratio=round(one.predicted_ms / whole, 4))) for mix, one in tried
+        ]
+        return Timed(tuple(predicted), 0.0, LEAST_CLAIM)
+    times = _measured(project, exported, files, tried, found, feedback)
+    bf16 = Tried(BF16, 0, 1.0, tried[0][1].predicted_ms)
+    both = [*tried[:1], (None, bf16), *tried[1:]]
+    measured = tuple((mix, _with_times(one, times)) for mix, one in both)
+    return Timed(measured, times.noise, round(times.claim, 4))
+
+
+def _with_fp32(
+    exported: Network, found: Found, costs: Mapping[str, LayerCost]
+) -> list[tuple[Mix, Effect | None]]:
+    """Put fp32 before the mixes, and fp32 with masks where they are predicted to help."""
+    fp32 = Mix(FP32, exported, None)
+    masked = fp32.with_masks(costs)
+    plain: list[tuple[Mix, Effect | None]] = [(fp32, None)]
+    return [*plain, *([(masked, None)] if masked.masks else []), *found.tried]
+
+
+def _measured(
+    project: Project,
+    exported: Network,
+    files: NcnnFiles,
+    tried: Sequence[tuple[Mix, Tried]],
+    found: Found,
+    feedback: Feedback,
+) -> NetworkTimes:
+    width, height = project.input.size
+    held = {mix.name for mix, one in tried if one.broken is None}
+    few = exported.nbytes > _LARGE or len(held) > _MOST
+    named = {FP32, ALL, *(chain.mix(chain.given_up).name for chain in found.chains)}
+    named |= {chain.start.name for chain in found.chains[:1]} | (set() if few else held)
+    chosen = [mix for mix, _ in tried if mix.name.removesuffix(MASKED) in named]
+    mixes = [mix for mix, _ in tried]
+    with tempfile.TemporaryDirectory(prefix="search-", dir=project.work_dir) as folder:
+        networks = {FP32: TimedNetwork(files), BF16: TimedNetwork(files, bf16=True)}
+        for number, mix in enumerate(mixes):
+            if mix in chosen and mix.name != FP32:
+                networks[mix.name] = TimedNetwork(_written(mix, files, Path(folder), number))
+        feedback.note(f"search: {len(networks) + 1} networks are timed in turn")
+        return measure_networks(
+            networks, (3, height, width), baseline=FP32, seconds=NETWORKS_SECONDS, feedback=feedback
+        )
+
+
+def _written(mix: Mix, files: NcnnFiles, folder: Path, number: int) -> NcnnFiles:
+    param, weights = folder / f"{number}.param", folder / f"{number}.bin"
+    write_network(mix.quantized(), param, weights)
+    return replace(files, param=param, bin=weights)
+
+
+def _with_times(one: Tried, times: NetworkTimes) -> Tried:
+    if one.name not in times.times:
+        return one
+    found = times.times[one.name]
+    return replace(
+        one,
+        median_ms=found.median,
+        p10_ms=found.p10,
+        ratio=round(times.ratio(one.name), 4),
+        p10_ratio=round(times.p10_ratio(one.name), 4),
+    )

@@ -1,0 +1,85 @@
+"""A search for the fastest mix, for a terminal."""
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from quantkit.sensitivity.search_report import SearchReport, Tried
+
+
+def search_table(report: SearchReport) -> Group:
+    """Draw what was tried, what was chosen and why.
+
+    Args:
+        report: The search.
+    """
+    title = f"{report.model}: fastest mix from table {report.base}, chosen: {report.chosen}"
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("mix", overflow="fold")
+    for name in ("int8", "fp32 MACs", "ms", "p10", "of fp32", "SQNR, dB", "AP drop"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for one in report.tried:
+        if one.ratio is not None or one.broken is None:
+            table.add_row(*_row(one), style="bold" if one.name == report.chosen else None)
+    lines = [f"Chosen: {report.why}.", _times(report), _accuracy(report), *_written(report)]
+    return Group(Text(title, "bold"), table, Text("\n".join(lines), "dim"))
+
+
+def _row(one: Tried) -> tuple[str, ...]:
+    effect = one.effect
+    return (
+        one.name,
+        str(one.int8_layers),
+        f"{one.fp32_macs:.1%}",
+        "" if one.median_ms is None else f"{one.median_ms:.3f}",
+        "" if one.p10_ms is None else f"{one.p10_ms:.3f}",
+        "" if one.ratio is None else f"{one.ratio:.2f}",
+        "" if effect is None or effect.sqnr_db is None else f"{effect.sqnr_db:.1f}",
+        "" if effect is None else drop_text(effect.ap_drop, effect.ap_drop_ci),
+        one.broken or ("on the front" if one.pareto else ""),
+    )
+
+
+def drop_text(drop: float | None, interval: tuple[float, float] | None) -> str:
+    """Write a drop with its interval.
+
+    Example:
+        >>> drop_text(0.0012, (-0.003, 0.005))
+        '0.0012 [-0.0030, 0.0050]'
+    """
+    if drop is None:
+        return ""
+    return f"{drop:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
+
+
+def _times(report: SearchReport) -> str:
+    cpu = report.machine.get("cpu", "an unnamed machine")
+    if all(one.median_ms is None for one in report.tried):
+        return f"Times: of the layers alone, as given for {cpu}; whole networks were not timed."
+    return (
+        f"Times: median and tenth percentile on {cpu}, one thread, all in turn; fp32 measured twice"
+        f" differs by {report.network_noise:.1%}, and less than {report.claim:.0%} is not claimed."
+    )
+
+
+def _accuracy(report: SearchReport) -> str:
+    persons = f"{report.persons} train persons"
+    against = "labels" if report.labels == "labels" else "the keypoints of fp32 as labels"
+    text = f"SQNR and drop: on {persons}, against {against}."
+    found = report.confirmed
+    if found is None:
+        return text
+    drop = drop_text(found.ap_drop, found.ap_drop_ci) or "no labels"
+    oks = "" if found.oks_vs_fp32 is None else f", OKS to fp32 {found.oks_vs_fp32:.4f}"
+    return f"{text} Confirmed once on {found.dataset}: AP drop {drop}{oks}."
+
+
+def _written(report: SearchReport) -> list[str]:
+    masks = ""
+    if report.masks:
+        masks = (
+            f"; 31=64 for {len(report.masks)} layers in {report.table}.param, which ncnn2int8 drops"
+        )
+    return [f"Written: table {report.table}, with the reason for every layer in fp32{masks}."]
