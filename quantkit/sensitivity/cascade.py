@@ -16,7 +16,7 @@ from quantkit.progress import Feedback
 from quantkit.sensitivity.costs import Costs, timed_costs
 from quantkit.sensitivity.facts import LayerFacts
 from quantkit.sensitivity.figures import Effect
-from quantkit.sensitivity.isolated_map import Died, isolated_map
+from quantkit.sensitivity.isolated_map import Died, IsolatedPool
 from quantkit.sensitivity.plan import Effort, estimate, fitted, fitted_worst
 from quantkit.sensitivity.report import effect_of
 from quantkit.sensitivity.sessions import (
@@ -85,6 +85,7 @@ class Cascade:
         self._asked = effort
         self._journal = journal
         self._workers = workers
+        self._pool = IsolatedPool(workers)
         self._feedback = feedback or Feedback()
         self._start = time.monotonic()
         order = {layer.name: n for n, layer in enumerate(sweep.network().param.layers)}
@@ -97,6 +98,10 @@ class Cascade:
             InputError: The network, the table or a person cannot be used.
             BackendDied: The fp32 network ends the runtime.
         """
+        with self._pool:
+            return self._found()
+
+    def _found(self) -> Found:
         effort, costs = self._planned()
         sweep = self._sweep.some(effort.crops)
         started = time.monotonic()
@@ -160,7 +165,7 @@ class Cascade:
         if kept is not None:
             self._feedback.note(f"sensitivity: goes on as planned, {_said(Effort(**kept))}")
             return Effort(**kept), None
-        costs = timed_costs(self._sweep)
+        costs = timed_costs(self._sweep, self._pool)
         effort = asked
         if asked.budget_s is not None:
             effort = fitted(asked, costs, self._workers, self._left(asked.budget_s))
@@ -209,7 +214,7 @@ class Cascade:
         if tasks:
             self._feedback.progress(stage, len(results), len(tasks))
         arguments = (sweep, *more)
-        for task, outcome in isolated_map(open_session, arguments, todo, workers=self._workers):
+        for task, outcome in self._pool.map(open_session, arguments, todo):
             died = isinstance(outcome, Died)
             value = {"died": outcome.how} if isinstance(outcome, Died) else json_value(outcome)
             results[task] = value

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantkit.errors import BackendDied
 from quantkit.model.network import Network
-from quantkit.sensitivity.isolated_map import Died, isolated_map
+from quantkit.sensitivity.isolated_map import Died, IsolatedPool
 from quantkit.sensitivity.sessions import Measurement, Session
 from quantkit.sensitivity.sweep import Sweep
 
@@ -23,7 +23,7 @@ class Costs:
     Attributes:
         fp32: From each layer of the table to the judged outputs of one crop, in fp32.
         int8: The same in int8.
-        start: To start a child process and load the networks.
+        start: To load the networks in a child process.
     """
 
     fp32: dict[str, float]
@@ -33,34 +33,36 @@ class Costs:
 
 def open_timing(sweep: Sweep) -> Callable[[str], Measurement]:
     """Time runs behind some of the layers; the others lie on the lines between them."""
+    start = time.perf_counter()
     session = Session(sweep)
+    opened = time.perf_counter() - start
 
     def measure(precision: str) -> Measurement:
-        start = time.perf_counter()
         network = session.network if precision == FP32 else session.forms.int8
-        found = _suffixes(session, network)
-        return {"seconds": found, "took": time.perf_counter() - start}
+        return {"seconds": _suffixes(session, network), "opened": opened}
 
     return measure
 
 
-def timed_costs(sweep: Sweep) -> Costs:
+def timed_costs(sweep: Sweep, pool: IsolatedPool) -> Costs:
     """Time runs on the first person of a sweep; a network that dies in int8 costs as in fp32.
 
     Raises:
         BackendDied: The fp32 network ends the runtime.
         InputError: It cannot be run.
     """
-    start = time.perf_counter()
-    found = dict(isolated_map(open_timing, (sweep.some(1),), (FP32, INT8), workers=1))
-    wall = time.perf_counter() - start
-    fp32, int8 = found[FP32], found[INT8]
-    if isinstance(fp32, Died):
-        message = f"ncnn died of {sweep.files.param.name} in fp32: {fp32.how}"
-        raise BackendDied(message)
-    if isinstance(int8, Died):
-        int8 = fp32
-    return Costs(fp32["seconds"], int8["seconds"], wall - fp32["took"] - int8["took"])
+    found: dict[str, Measurement] = {}
+    # One after the other: two at a time would slow each other down.
+    for precision in (FP32, INT8):
+        for _, one in pool.map(open_timing, (sweep.some(1),), (precision,)):
+            if not isinstance(one, Died):
+                found[precision] = one
+            elif precision == FP32:
+                message = f"ncnn died of {sweep.files.param.name} in fp32: {one.how}"
+                raise BackendDied(message)
+    fp32 = found[FP32]
+    int8 = found.get(INT8, fp32)
+    return Costs(fp32["seconds"], int8["seconds"], fp32["opened"])
 
 
 def _suffixes(session: Session, network: Network) -> dict[str, float]:

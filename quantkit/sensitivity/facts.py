@@ -62,18 +62,23 @@ class LayerFacts:
 
 
 def layer_facts(
-    network: Network, table: CalibrationTable, layer: Layer, inputs: Sequence[Array], image: str
+    network: Network,
+    graph: Graph,
+    table: CalibrationTable,
+    layer: Layer,
+    inputs: Sequence[Array],
+    image: str,
 ) -> LayerFacts:
     """Look at a layer.
 
     Args:
         network: The fp32 network.
+        graph: Its graph.
         table: The scales.
         layer: One of the table.
         inputs: What it reads in fp32, crop by crop.
         image: The network's input blob.
     """
-    graph = Graph(network.param)
     scale = table.activation_scales[layer.name]
     channels = np.max([np.abs(one).reshape(len(one), -1).max(axis=1) for one in inputs], axis=0)
     levels = channels * scale

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, TypeVar
+from typing import Any, Self, TypeVar
 
 from quantkit.errors import QuantkitError
 from quantkit.model.export.native import cause_of_death
@@ -28,24 +28,31 @@ class Died:
     how: str
 
 
-class _Child(Generic[Task]):
+@dataclass(frozen=True)
+class _Open:
+    """Says that other tasks follow."""
+
+    session: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+class _Child:
     """One process and the task it is at."""
 
-    def __init__(self, open_session: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def __init__(self) -> None:
         self.connection, there = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(
-            target=_serve, args=(there, open_session, arguments), daemon=True
-        )
+        self.process = _SPAWN.Process(target=_serve, args=(there,), daemon=True)
         self.process.start()
         there.close()
-        self.task: Task | None = None
+        self.task: Any = None
         self._hung: str | None = None
 
-    def give(self, task: Task) -> None:
+    def open(self, open_session: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._send(_Open(open_session, arguments))
+
+    def give(self, task: Any) -> None:
         self.task = task
-        # A child that died before it got the task is noticed when its answer is read.
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send(task)
+        self._send(task)
 
     def answer(self) -> Any:
         try:
@@ -63,6 +70,92 @@ class _Child(Generic[Task]):
         self.process.terminate()
         self.process.join()
 
+    def _send(self, message: Any) -> None:
+        # A child that died before it got the message is noticed when its answer is read.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(message)
+
+
+class IsolatedPool:
+    """Child processes that do one map after the other; to start one costs seconds of imports.
+
+    Args:
+        workers: Number of child processes.
+        patience: Seconds without any answer after which the children count as hung.
+    """
+
+    def __init__(self, workers: int = 2, *, patience: float = 600.0) -> None:
+        self._workers = workers
+        self._patience = patience
+        self._idle: list[_Child] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for child in self._idle:
+            child.stop()
+        self._idle.clear()
+
+    def map(
+        self,
+        open_session: Callable[..., Callable[[Task], Result]],
+        arguments: tuple[Any, ...],
+        tasks: Sequence[Task],
+    ) -> Iterator[tuple[Task, Result | Died]]:
+        """Run tasks and yield each result as soon as it is there.
+
+        Args:
+            open_session: A module-level function; called once in each child, it returns the
+                function that does a task. Both are sent by name, so neither may be a lambda.
+            arguments: What `open_session` is called with; sent to every child.
+            tasks: The tasks, in the order in which they are started.
+
+        Yields:
+            The task with its result, or with `Died` where the child ended; a new child takes over.
+
+        Raises:
+            QuantkitError: A session could not be opened or a task raised one.
+        """
+        waiting = list(reversed(tasks))
+        busy: list[_Child] = []
+
+        def begin() -> None:
+            child = self._idle.pop() if self._idle else _Child()
+            busy.append(child)
+            child.open(open_session, arguments)
+            child.give(waiting.pop())
+
+        try:
+            while waiting and len(busy) < self._workers:
+                begin()
+            while busy:
+                for child in self._answered(busy):
+                    task, result = child.task, child.answer()
+                    if isinstance(result, QuantkitError):
+                        raise result
+                    if isinstance(result, Died):
+                        busy.remove(child)
+                        child.stop()
+                        if waiting:
+                            begin()
+                    elif waiting:
+                        child.give(waiting.pop())
+                    else:
+                        busy.remove(child)
+                        self._idle.append(child)
+                    yield task, result
+        finally:
+            # A map that was left early leaves children behind that are in the middle of a task.
+            for child in busy:
+                child.stop()
+
+    def _answered(self, busy: Sequence[_Child]) -> list[_Child]:
+        answered = wait([child.connection for child in busy], self._patience)
+        for child in () if answered else busy:
+            child.give_up(self._patience)
+        return [child for child in busy if child.connection in answered]
+
 
 def isolated_map(
     open_session: Callable[..., Callable[[Task], Result]],
@@ -72,60 +165,22 @@ def isolated_map(
     workers: int = 2,
     patience: float = 600.0,
 ) -> Iterator[tuple[Task, Result | Died]]:
-    """Run tasks in child processes and yield each result as soon as it is there.
-
-    Args:
-        open_session: A module-level function; called once in each child, it returns the function
-            that does a task. Both are sent by name, so neither may be a lambda.
-        arguments: What `open_session` is called with; sent to every child.
-        tasks: The tasks, in the order in which they are started.
-        workers: Number of child processes.
-        patience: Seconds without any answer after which the children count as hung.
-
-    Yields:
-        The task with its result, or with `Died` where the child ended; a new child takes over.
-
-    Raises:
-        QuantkitError: A session could not be opened or a task raised one.
-    """
-    waiting = list(reversed(tasks))
-    children: list[_Child[Task]] = []
-    try:
-        for _ in range(min(workers, len(tasks))):
-            children.append(_Child(open_session, arguments))
-            children[-1].give(waiting.pop())
-        while children:
-            answered = wait([child.connection for child in children], patience)
-            for child in () if answered else children:
-                child.give_up(patience)
-            for connection in answered:
-                child = next(child for child in children if child.connection is connection)
-                task, result = child.task, child.answer()
-                if isinstance(result, QuantkitError):
-                    raise result
-                if isinstance(result, Died) or not waiting:
-                    children.remove(child)
-                    child.stop()
-                if isinstance(result, Died) and waiting:
-                    child = _Child(open_session, arguments)
-                    children.append(child)
-                if waiting:
-                    child.give(waiting.pop())
-                assert task is not None
-                yield task, result
-    finally:
-        for child in children:
-            child.stop()
+    """Do a single map, as `IsolatedPool.map` does, in child processes of its own."""
+    with IsolatedPool(workers, patience=patience) as pool:
+        yield from pool.map(open_session, arguments, tasks)
 
 
-def _serve(
-    connection: Connection, open_session: Callable[..., Any], arguments: tuple[Any, ...]
-) -> None:
+def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    work: Callable[[Any], Any] | None = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            work = open_session(*arguments)
             while True:
-                connection.send(work(connection.recv()))
+                message = connection.recv()
+                if isinstance(message, _Open):
+                    work = None  # The networks of the last session are freed before the next.
+                    work = message.session(*message.arguments)
+                elif work is not None:
+                    connection.send(work(message))
         except QuantkitError as error:
             connection.send(error)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from quantkit.backends.ncnn_net import NcnnNet
+from quantkit.model.graph import Graph
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
 from quantkit.sensitivity.facts import layer_facts
@@ -32,6 +33,7 @@ def open_alone(sweep: Sweep) -> Measure:
     """Measure what a layer alone in int8 does, its weights and its input apart, and its facts."""
     session = Session(sweep)
     walk = session.walk(session.network)
+    graph = Graph(session.network.param)
 
     def measure(name: str) -> Measurement:
         layer = session.network.param.layer(name)
@@ -55,7 +57,7 @@ def open_alone(sweep: Sweep) -> Measure:
             "weights": effect(tried(session.forms.with_rounded_weights(name))),
             "activations": effect(tried(session.forms.in_fp32(name), rounded)),
             "facts": asdict(
-                layer_facts(session.network, sweep.table, layer, inputs, sweep.files.input)
+                layer_facts(session.network, graph, sweep.table, layer, inputs, sweep.files.input)
             ),
         }
 

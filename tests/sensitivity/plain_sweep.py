@@ -29,13 +29,16 @@ class PlainSweep:
         self.sweep = sweep
         self.folder = folder
         self.network = sweep.network()
-        self.judge = Judge(sweep, self.run(self.network, ())[0])
+        tops = {top for layer in sweep.table.layers for top in self.network.param.layer(layer).tops}
+        reference, self.tops = self.run(self.network, sorted(tops))
+        self.names = sorted(tops)
+        self.judge = Judge(sweep, reference)
 
     def measure(self, name: str) -> dict[str, Any]:
         """Give the figures of one layer under the names that the sessions give them."""
         table, network = self.sweep.table, self.network
         tops = network.param.layer(name).tops
-        clean = self.run(network, tops)[1]
+        clean = [tuple(one[self.names.index(top)] for top in tops) for one in self.tops]
         alone, own = self.run(self.int8(table.only([name])), tops)
         without, inherited = self.run(self.int8(table.without([name])), tops)
         weights, _ = self.run(rounded_weights(network, table, name), ())

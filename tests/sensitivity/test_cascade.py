@@ -12,7 +12,7 @@ from quantkit.journal import Journal
 from quantkit.progress import Feedback
 from quantkit.sensitivity import cascade
 from quantkit.sensitivity.cascade import Cascade, Found
-from quantkit.sensitivity.isolated_map import Died
+from quantkit.sensitivity.isolated_map import Died, IsolatedPool
 from quantkit.sensitivity.plan import Effort
 from quantkit.sensitivity.sessions import ALL_LAYERS, Measure, open_alone
 from quantkit.sensitivity.sweep import Sweep
@@ -87,16 +87,17 @@ def test_a_kill_loses_one_layer(sweep: Sweep, tmp_path: Path) -> None:
     assert resumed.layers == whole.layers
 
 
-class Dying:
-    """In the place of `isolated_map`: every task ends in the same way."""
+class Dying(IsolatedPool):
+    """In the place of the child processes: every task ends in the same way."""
 
     def __init__(self, how: str) -> None:
+        super().__init__()
         self.how = how
         self.tried: list[str] = []
 
-    def __call__(
-        self, open_session: Callable[..., object], given: object, tasks: Sequence[str], **_: int
-    ) -> Iterator[tuple[str, Died]]:
+    def map(
+        self, open_session: Callable[..., Any], arguments: tuple[Any, ...], tasks: Sequence[Any]
+    ) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
             self.tried.append(task)
             yield task, Died(self.how)
@@ -115,7 +116,7 @@ def test_only_a_crash_of_its_own_is_kept_of_a_layer(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, again: list[str]
 ) -> None:
     dying = Dying(how)
-    monkeypatch.setattr(cascade, "isolated_map", dying)
+    monkeypatch.setattr(cascade, "IsolatedPool", lambda workers: dying)
     effort = Effort(crops=1, ap_crops=0, ap_layers=0)
     journal = tmp_path / "j.jsonl"
     monkeypatch.setattr(Cascade, "_planned", lambda self: (effort, None))

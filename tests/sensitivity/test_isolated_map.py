@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from quantkit.errors import InputError
-from quantkit.sensitivity.isolated_map import Died, isolated_map
+from quantkit.sensitivity.isolated_map import Died, IsolatedPool, isolated_map
 
 
 def open_square(offset: int) -> Callable[[int], int]:
@@ -55,3 +55,29 @@ def test_a_session_that_cannot_be_opened_is_an_error() -> None:
 def test_an_error_of_a_task_reaches_the_caller() -> None:
     with pytest.raises(InputError, match="task 5 is wrong"):
         list(isolated_map(open_square, (0,), [5, 1, 2]))
+
+
+def open_process(offset: int) -> Callable[[int], int]:
+    def work(task: int) -> int:
+        return os.getpid() + offset + task
+
+    return work
+
+
+def test_the_children_of_a_pool_do_one_map_after_the_other() -> None:
+    with IsolatedPool(1) as pool:
+        ((_, first),) = pool.map(open_process, (0,), [0])
+        ((_, second),) = pool.map(open_process, (10,), [1])
+        assert isinstance(first, int)
+        assert second == first + 11
+        died = dict(pool.map(open_square, (0,), [2, 3, 1]))
+        assert died == {2: 4, 3: Died("SIGSEGV"), 1: 1}
+        ((_, third),) = pool.map(open_process, (0,), [0])
+        assert third != first
+
+
+def test_a_map_that_is_left_early_does_not_answer_the_next() -> None:
+    with IsolatedPool(2) as pool:
+        for _ in pool.map(open_square, (0,), [1, 2, 7, 8]):
+            break
+        assert dict(pool.map(open_square, (100,), [1, 2])) == {1: 101, 2: 104}

@@ -4,6 +4,7 @@ import pytest
 
 from quantkit.errors import InputError
 from quantkit.sensitivity.costs import Costs, timed_costs
+from quantkit.sensitivity.isolated_map import IsolatedPool
 from quantkit.sensitivity.plan import Effort, budget_seconds, estimate, fitted, fitted_worst
 from tests.sensitivity.small_sweeps import small_sweep
 
@@ -71,7 +72,8 @@ def test_the_worst_layers_are_cut_to_the_time_that_is_left() -> None:
 def test_later_layers_cost_less(tmp_path_factory: pytest.TempPathFactory) -> None:
     layers = ("stem", "residual", "head")
     sweep = small_sweep(tmp_path_factory.mktemp("net"), persons=2, layers=layers)
-    costs = timed_costs(sweep)
+    with IsolatedPool(1) as pool:
+        costs = timed_costs(sweep, pool)
     assert list(costs.fp32) == list(costs.int8) == list(layers)
     assert 0 < costs.start < 60
     assert all(0 < value < 5 for value in (*costs.fp32.values(), *costs.int8.values()))

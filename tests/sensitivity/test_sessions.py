@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantkit.model.graph import Graph
 from quantkit.model.network import Network
 from quantkit.sensitivity.facts import LayerFacts, layer_facts
 from quantkit.sensitivity.layer_forms import LayerForms, rounded_input
@@ -73,7 +74,7 @@ def test_a_scale_for_each_channel_rounds_each_channel_with_its_own() -> None:
 def facts_of(sweep: Sweep, network: Network, name: str, inputs: list[object]) -> LayerFacts:
     layer = network.param.layer(name)
     arrays = [np.asarray(one, np.float32) for one in inputs]
-    return layer_facts(network, sweep.table, layer, arrays, INPUT)
+    return layer_facts(network, Graph(network.param), sweep.table, layer, arrays, INPUT)
 
 
 def test_the_facts_tell_where_a_layer_is(sweep: Sweep, network: Network) -> None:
