@@ -8,6 +8,7 @@ from quantkit.model.eligibility import INT8_TERM, hazards, int8_layers, needs_re
 from quantkit.model.graph import Graph
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
+from quantkit.quantization.clipped_weights import clipped_weights
 from quantkit.quantization.finding import Finding
 from quantkit.quantization.requantize import agreeing_consumers, fusible
 from quantkit.quantization.table_lines import Entries
@@ -35,6 +36,7 @@ def layer_findings(
     for layer in layers:
         yield from _pair_findings(layer, table, layers)
         yield from _count_findings(layer, table)
+        yield from _cut_findings(network, layer, table)
     scales = _int8_scales(table, eligible)
     yield from _hazard_findings(network, table, scales, shapes)
     yield from _sibling_findings(network, table, scales)
@@ -96,6 +98,16 @@ def _count_findings(layer: Layer, table: Entries) -> Iterator[Finding]:
         message = f"has {len(line.values)} weight scales instead of {wanted}"
         fix = f"give the table that belongs to this network, or {_LEAVE}"
         yield Finding("error", line.number, layer.name, message, fix)
+
+
+def _cut_findings(network: Network, layer: Layer, table: Entries) -> Iterator[Finding]:
+    line = table.weights.get(layer.name)
+    if line is None or line.scales is None or len(line.scales) != scale_count(layer):
+        return
+    cut = clipped_weights(network, layer, line.scales)
+    if cut is not None:
+        fix = "give the network that the table belongs to with --param and --bin"
+        yield Finding("error", line.number, layer.name, cut, fix)
 
 
 def _int8_scales(table: Entries, eligible: Mapping[str, Layer]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from quantkit.errors import InputError
 from quantkit.model.eligibility import INT8_TERM, int8_layers
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
+from quantkit.quantization.clipped_weights import clipped_weights
 
 
 def check_table(network: Network, table: CalibrationTable) -> tuple[Layer, ...]:
@@ -20,7 +21,8 @@ def check_table(network: Network, table: CalibrationTable) -> tuple[Layer, ...]:
 
     Raises:
         InputError: A layer is unknown or cannot be int8, is int8 already, or has a wrong number
-            of scales or one that is not finite; the layer is named.
+            of scales, one that is not finite or one that cuts weights as only those of another
+            network do; the layer is named.
     """
     eligible = {layer.name: layer for layer in int8_layers(network)}
     for name in (*table.weight_scales, *table.activation_scales):
@@ -28,6 +30,10 @@ def check_table(network: Network, table: CalibrationTable) -> tuple[Layer, ...]:
             raise _unknown(network, table, name)
     for name in table.weight_scales:
         _check_weight_scales(table, eligible[name])
+        cut = clipped_weights(network, eligible[name], table.weight_scales[name])
+        if cut is not None:
+            message = f"layer '{name}': {cut}; put its .param and .bin beside it, or calibrate"
+            raise table.error(message, name + WEIGHT_SUFFIX)
     for name in table.activation_scales:
         _check_activation_scale(table, eligible[name])
     return tuple(layer for name, layer in eligible.items() if name in table.activation_scales)

@@ -1,11 +1,14 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from quantkit.calibration.table import read_table
 from quantkit.errors import InputError
+from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import read_network
+from quantkit.model.shapes import blob_shapes
 from quantkit.progress import Feedback
 from quantkit.project import Project
 from quantkit.project.calibrating import Calibrated, calibrate_model, ready_table
@@ -13,10 +16,16 @@ from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.quantizing import quantize_model
 from quantkit.project.ranking import rank_layers
 from quantkit.project.table_files import check_table_file, project_model
+from quantkit.tuning.equalization.channel_graph import channel_graph
+from quantkit.tuning.equalization.fold import folded
 from quantkit.tuning.recipe import Recipe
+from tests.nets import INPUT, OUTPUT, SIZE
 from tests.projects import small_project
+from tests.quantization.agreement import simple_table
+from tests.tuning.equalized_nets import far_factors
 
 ANOTHER = r"best\.table: belongs to another network than best\.param"
+KL = CalibrationRequest(method="kl", count=6)
 BEST = CalibrationRequest(count=6, recipe=Recipe(learning=0))
 
 
@@ -94,3 +103,20 @@ def test_an_unchanged_table_is_reused(project: Project, made: Calibrated) -> Non
     notes: list[str] = []
     calibrate_model(project, BEST, feedback=Feedback(note=notes.append))
     assert any("nothing changed, table reused" in note for note in notes)
+
+
+def test_a_copy_of_a_table_without_its_network_is_refused_by_its_scales(
+    project: Project, tmp_path: Path
+) -> None:
+    exported = read_network(calibrate_model(project, KL, feedback=Feedback()).fp32)
+    shapes = blob_shapes(exported.param, {INPUT: (3, SIZE[1], SIZE[0])})
+    graph = channel_graph(exported, shapes, (OUTPUT,))
+    other = folded(exported, graph, far_factors(graph))
+    names = [layer.name for layer in int8_layers(other)]
+    copy = tmp_path / "copy.table"
+    noise = np.random.default_rng(0).standard_normal((3, SIZE[1], SIZE[0])).astype(np.float32)
+    copy.write_text(simple_table(other, noise, names).text())
+    with pytest.raises(InputError, match=r"cuts weights to 1/\S+: the table was made for other"):
+        quantize_model(project, copy, Feedback())
+    findings = check_table_file(copy, project_model(project, copy, Feedback()))
+    assert any("cuts weights" in finding.message for finding in findings)
