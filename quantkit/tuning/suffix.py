@@ -43,6 +43,7 @@ class Cuts:
         self._born = {top: n for n, layer in enumerate(param.layers) for top in layer.tops}
         self._read = {blob: n for n, layer in enumerate(param.layers) for blob in layer.bottoms}
         self._read |= dict.fromkeys(outputs, len(param.layers))
+        self._alive: dict[int, tuple[str, ...]] = {}
 
     def of(self, layer: str) -> int:
         """Find the cut before a layer.
@@ -54,9 +55,11 @@ class Cuts:
 
     def before(self, cut: int) -> tuple[str, ...]:
         """Name the blobs that are alive before a layer."""
-        return tuple(
-            blob for blob, born in self._born.items() if born < cut <= self._read.get(blob, -1)
-        )
+        if cut not in self._alive:
+            self._alive[cut] = tuple(
+                blob for blob, born in self._born.items() if born < cut <= self._read.get(blob, -1)
+            )
+        return self._alive[cut]
 
 
 class Walk:
