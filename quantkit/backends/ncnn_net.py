@@ -69,7 +69,13 @@ class NcnnNet:
 
     @classmethod
     def of(
-        cls, network: Network, input: str, outputs: Sequence[str] = (), *, light: bool = True
+        cls,
+        network: Network,
+        input: str,
+        outputs: Sequence[str] = (),
+        *,
+        light: bool = True,
+        bf16: bool = False,
     ) -> Self:
         """Load a network that is in memory; without outputs only blobs can be asked for.
 
@@ -77,7 +83,7 @@ class NcnnNet:
             InputError: As for the constructor.
         """
         text, data = network.param_text(), network.bin_bytes()
-        return cls(text, data, input=input, outputs=outputs, light=light)
+        return cls(text, data, input=input, outputs=outputs, light=light, bf16=bf16)
 
     @classmethod
     def from_files(

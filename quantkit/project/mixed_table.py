@@ -58,7 +58,7 @@ def write_mixed(
     step: Step,
     *,
     overwrite: bool,
-) -> CalibrationTable:
+) -> None:
     """Write the table, the network that it belongs to and the `.json`.
 
     Args:
@@ -74,8 +74,7 @@ def write_mixed(
     Raises:
         InputError: Other files are there, or writing failed.
     """
-    assert mix.table is not None
-    table = replace(mix.table, source=None)
+    table = mix.scales
     notes = {name: note for name, note in base.notes.items() if name in set(mix.int8)}
     for name in sorted(mix.masks):
         notes[name] = "; ".join(filter(None, (notes.get(name), _MASKED)))
@@ -83,7 +82,6 @@ def write_mixed(
     origin = _origin(calibration, mix, chain, exported, base, step)
     write_prepared(path, exported, mix.prepared, overwrite=overwrite)
     write_table(path, calibration, origin, overwrite=overwrite)
-    return table
 
 
 def _origin(

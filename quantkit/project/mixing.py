@@ -100,13 +100,26 @@ def mix_table(
         message = f"table '{request.name}' would replace the one that the search begins with"
         raise InputError(f"{message}; give another name")
     work = _opened(project, request, threads, feedback)
-    file = project.work_dir / "search.json"
-    done = matching_report(file, work.key, path)
-    if done is not None:
+    file = _file(project)
+    report = matching_report(file, work.key, path)
+    if report is not None:
         feedback.note(f"nothing changed, search reused: {from_here(file)}")
-        return done
-    if path.is_file() and not overwrite:
+    elif path.is_file() and not overwrite:
         raise InputError("is there already; give --overwrite or another name", path=path)
+    else:
+        report = _mixed(work, request, path, threads, feedback)
+    if report.confirmed is None:
+        report = replace(report, confirmed=confirmed(project, request.name, threads, feedback))
+        write_atomically(file, report.text())
+    _journal(project).unlink(missing_ok=True)
+    return report
+
+
+def _mixed(
+    work: _Work, request: MixRequest, path: Path, threads: int, feedback: Feedback
+) -> SearchReport:
+    """Search, choose and write the table."""
+    project = work.project
     costs, profile = costs_of(
         project,
         work.prepared,
@@ -131,7 +144,6 @@ def mix_table(
     chosen, why = choose(tried, claim=times.claim)
     mix = next(mix for mix, one in times.tried if mix is not None and one.name == chosen.name)
     chain = next(chain for chain in found.chains if chain.start.network is mix.network)
-    table = _written(work, path, mix, chain, chosen, found, costs, profile)
     report = SearchReport(
         model=project.name,
         base=request.table,
@@ -147,13 +159,13 @@ def mix_table(
         chosen=chosen.name,
         why=why,
         table=request.name,
-        table_sha256=table_sha256(table),
+        table_sha256=table_sha256(mix.scales),
         key=work.key,
         masks=tuple(sorted(mix.masks)),
     )
-    report = replace(report, confirmed=confirmed(project, request.name, threads, feedback))
-    write_atomically(file, report.text())
-    _journal(project).unlink(missing_ok=True)
+    # First, so that a table that is there belongs to a search that is known.
+    write_atomically(_file(project), report.text())
+    _write(work, path, mix, chain, chosen, found, costs, profile)
     return report
 
 
@@ -175,6 +187,10 @@ def _opened(project: Project, request: MixRequest, threads: int, feedback: Feedb
     asked = [request.table, request.name, asdict(request.bounds), latency, request.budget]
     key = content_key([sweep.key, exported.sha256, *asked])
     return _Work(project, calibrated, prepared, exported, table, sweep, key)
+
+
+def _file(project: Project) -> Path:
+    return project.work_dir / "search.json"
 
 
 def _journal(project: Project) -> Path:
@@ -204,7 +220,7 @@ def _searched(
     return in_child("the search", feedback, search, asked)
 
 
-def _written(
+def _write(
     work: _Work,
     path: Path,
     mix: Mix,
@@ -213,13 +229,13 @@ def _written(
     found: Found,
     costs: Mapping[str, LayerCost],
     profile: LatencyProfile,
-) -> CalibrationTable:
+) -> None:
     before = found.tried[0][1].sqnr_db
     after = None if chosen.effect is None else chosen.effect.sqnr_db
     detail = f"{chosen.name}: {chosen.fp32_macs:.1%} of the work in fp32"
     step = Step("fastest mix that holds the bounds", True, before, after, 0.0, detail)
     cpu = str(profile.machine.get("cpu", "another machine"))
-    return write_mixed(
+    write_mixed(
         path,
         mix,
         chain,

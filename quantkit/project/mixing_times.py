@@ -1,7 +1,7 @@
 """The mixes of a search as whole networks, timed in turn on this machine or as predicted."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -92,7 +92,7 @@ def timed(
         ]
         return Timed(tuple(predicted), 0.0, LEAST_CLAIM)
     times = _measured(project, exported, files, tried, found, feedback)
-    bf16 = Tried(BF16, 0, 1.0, tried[0][1].predicted_ms)
+    bf16 = Tried(BF16, 0, 1.0, tried[0][1].predicted_ms, effect=found.bf16)
     both = [*tried[:1], (None, bf16), *tried[1:]]
     measured = tuple((mix, _with_times(one, times)) for mix, one in both)
     return Timed(measured, times.noise, round(times.claim, 4))
@@ -119,7 +119,7 @@ def _measured(
     width, height = project.input.size
     held = {mix.name for mix, one in tried if one.broken is None}
     few = exported.nbytes > _LARGE or len(held) > _MOST
-    named = {FP32, ALL, *(chain.mix(chain.given_up).name for chain in found.chains)}
+    named = {FP32, ALL, *_candidates(found)}
     named |= {chain.start.name for chain in found.chains[:1]} | (set() if few else held)
     chosen = [mix for mix, _ in tried if mix.name.removesuffix(MASKED) in named]
     mixes = [mix for mix, _ in tried]
@@ -132,6 +132,12 @@ def _measured(
         return measure_networks(
             networks, (3, height, width), baseline=FP32, seconds=NETWORKS_SECONDS, feedback=feedback
         )
+
+
+def _candidates(found: Found) -> Iterator[str]:
+    for chain in found.chains:
+        yield chain.mix(chain.given_up).name
+        yield chain.mix(chain.nearly).name
 
 
 def _written(mix: Mix, files: NcnnFiles, folder: Path, number: int) -> NcnnFiles:

@@ -8,7 +8,7 @@ the mix alone.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from quantkit.sensitivity.search_starts import Crops, Start, calibrated_anew
 from quantkit.sensitivity.sweep import Sweep
 from quantkit.storage import content_key
 from quantkit.tuning.outputs import outputs_on
+from quantkit.tuning.sqnr import Outputs
 from quantkit.tuning.suffix import Array
 from quantkit.tuning.thresholds_alone import errors_alone
 from quantkit.tuning.thresholds_setting import thresholds_of
@@ -72,12 +73,14 @@ class Chain:
         start: The network and the table.
         order: The layers.
         given_up: How many of them it takes to hold the bounds.
+        nearly: How many may be given up at hardly a loss of time.
         errors: Of the outputs with a layer alone in int8, by layer: noise over signal.
     """
 
     start: Start
     order: tuple[str, ...]
     given_up: int
+    nearly: int
     errors: Mapping[str, float]
 
     def mix(self, count: int) -> Mix:
@@ -94,11 +97,13 @@ class Found:
 
     Attributes:
         tried: The mixes whose outputs were looked at, with what was found.
+        bf16: What bf16 storage does to the outputs of fp32.
         chains: One for each start.
         persons: How many judged.
     """
 
     tried: tuple[tuple[Mix, Effect], ...]
+    bf16: Effect
     chains: tuple[Chain, ...]
     persons: int
 
@@ -153,11 +158,12 @@ class _Search:
                 chains.append(self._chain(start))
                 if not self._is_costly(chains[-1]):
                     break
+        chains = [replace(chain, nearly=self._nearly(chain)) for chain in chains]
         for chain in chains:
-            self._effect(chain.mix(self._nearly(chain)))
+            self._effect(chain.mix(chain.nearly))
             self._with_masks(chain.mix(chain.given_up))
         self._feedback.progress(STAGE, len(self._tried), len(self._tried))
-        return Found(tuple(self._tried), tuple(chains), self._plan.persons)
+        return Found(tuple(self._tried), self._bf16(), tuple(chains), self._plan.persons)
 
     def _chain(self, start: Start) -> Chain:
         request = self._request
@@ -165,7 +171,7 @@ class _Search:
         given = {name: (value,) for name, value in thresholds_of(start.table).items()}
         errors = {name: found[0] for name, found in errors_alone(setting, given).items()}
         order = in_order_of_cost(request.costs, errors, start.table.layers)
-        chain = Chain(start, order, 0, errors)
+        chain = Chain(start, order, 0, 0, errors)
         return replace(
             chain, given_up=least(lambda count: self._holds(chain.mix(count)), len(order))
         )
@@ -195,25 +201,33 @@ class _Search:
         return self._request.bounds.broken_by(self._effect(mix)) is None
 
     def _effect(self, mix: Mix) -> Effect:
-        key = content_key([self._sweep.key, mix.network.sha256, mix.scales_text, sorted(mix.masks)])
-        kept = self._journal.find(key)
-        if kept is None:
-            effect = self._judge.effect(self._outputs(mix))
-            self._journal.record(key, asdict(effect))
-        else:
-            interval = kept["ap_drop_ci"]
-            effect = Effect(**{**kept, "ap_drop_ci": interval and (interval[0], interval[1])})
+        key = content_key(
+            [self._sweep.key, mix.network.sha256, mix.scales.text(), sorted(mix.masks)]
+        )
+        effect = self._kept(key, lambda: self._outputs(mix))
         if mix.name not in {one.name for one, _ in self._tried}:
             self._tried.append((mix, effect))
         # How many it takes is not known: one more than were needed so far.
         self._feedback.progress(STAGE, len(self._tried), len(self._tried) + 1)
         return effect
 
-    def _outputs(self, mix: Mix | None) -> list[tuple[Array, ...]]:
+    def _bf16(self) -> Effect:
+        key = content_key([self._sweep.key, self._exported.sha256, "bf16"])
+        return self._kept(key, lambda: self._outputs(None, bf16=True))
+
+    def _kept(self, key: str, run: Callable[[], list[Outputs]]) -> Effect:
+        kept = self._journal.find(key)
+        if kept is None:
+            kept = asdict(self._judge.effect(run()))
+            self._journal.record(key, kept)
+        interval = kept["ap_drop_ci"]
+        return Effect(**{**kept, "ap_drop_ci": interval and (interval[0], interval[1])})
+
+    def _outputs(self, mix: Mix | None, *, bf16: bool = False) -> list[Outputs]:
         files = self._request.exported
         network = self._exported if mix is None else mix.quantized()
         crops, threads = self._sweep.crops, self._request.threads
-        return outputs_on(network, files.input, files.outputs, crops, threads)
+        return outputs_on(network, files.input, files.outputs, crops, threads, bf16=bf16)
 
     def _planned(self) -> Plan:
         request, files = self._request, self._request.exported

@@ -1,5 +1,6 @@
 """Of the mixes that were tried: which is the fastest that holds the bounds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -61,9 +62,10 @@ def with_pareto(tried: Sequence[Tried]) -> tuple[Tried, ...]:
     return tuple(replace(one, pareto=id(one) in front) for one in tried)
 
 
-def _closeness(one: Tried) -> tuple[float, int, float]:
-    # A mask is worth nothing where it saves no time.
-    return -round(_sqnr(one), 1), one.masks, _ratio(one)
+def _closeness(one: Tried) -> tuple[int, int, float]:
+    # A mask is worth nothing where it saves no time, nor is a fraction of a decibel; predicted
+    # times tell apart what whole networks do not.
+    return -math.floor(min(_sqnr(one), 999)), one.masks, one.predicted_ms
 
 
 def _ratio(one: Tried) -> float:

@@ -42,14 +42,13 @@ class Mix:
 
     def quantized(self) -> Network:
         """The network that runs; its masks are kept, which ncnn2int8 drops."""
-        if self.table is None or not self.table.layers:
-            return self.prepared
-        return quantize(self.prepared, self.table)
+        return quantize(self.prepared, self.scales) if self.int8 else self.prepared
 
     @property
-    def scales_text(self) -> str:
-        """The table as it is written."""
-        return "" if self.table is None else self.table.text()
+    def scales(self) -> CalibrationTable:
+        """The table as it is written, without the place that it was read from."""
+        empty = CalibrationTable({}, {})
+        return empty if self.table is None else replace(self.table, source=None)
 
     def with_masks(self, costs: Mapping[str, LayerCost]) -> "Mix":
         """Switch Winograd off where that is predicted to be faster, in the layer's precision."""

@@ -17,6 +17,8 @@ def outputs_on(
     outputs: Sequence[str],
     crops: Sequence[NDArray[np.float32]],
     threads: int = 2,
+    *,
+    bf16: bool = False,
 ) -> list[Outputs]:
     """Run a network on crops, in parallel.
 
@@ -26,9 +28,11 @@ def outputs_on(
         outputs: Its outputs.
         crops: Inputs of shape (3, height, width).
         threads: How many crops are run at a time.
+        bf16: Keep floating-point blobs and weights as bf16.
 
     Raises:
         InputError: ncnn refuses the network or a crop, or a blob is not in it.
     """
-    with NcnnNet.of(network, input, outputs) as net, ThreadPoolExecutor(threads) as pool:
+    loaded = NcnnNet.of(network, input, outputs, bf16=bf16)
+    with loaded as net, ThreadPoolExecutor(threads) as pool:
         return list(pool.map(net.run, crops))

@@ -306,3 +306,21 @@ def test_on_this_machine_whole_networks_are_timed_and_the_fastest_is_taken(
     assert (project.work_dir / "latency.json").is_file()
     assert not list(project.work_dir.glob("search-*")), "temporary networks were left"
     assert read_table(project.tables_dir / "mixed.table").layers == read_table(base.table).layers
+
+
+def test_a_kill_after_the_table_was_written_loses_the_confirmation_alone(
+    project: Project, base: Calibrated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("quantkit.project.mixing.confirmed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            searched(project, base)
+    written = (project.tables_dir / "mixed.table").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("quantkit.project.mixing.search", killed)
+        report = searched(project, base)
+    assert report.confirmed is not None
+    assert (project.tables_dir / "mixed.table").read_bytes() == written
