@@ -9,9 +9,8 @@ from quantkit.data.coco_file import read_coco
 from quantkit.data.preprocess import crops as crop_stream
 from quantkit.journal import Journal
 from quantkit.model.network import read_network
-from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
-from quantkit.project.calibrating import ready_table
+from quantkit.project.calibrating import Calibrated, ready_table
 from quantkit.project.choosing import open_set
 from quantkit.project.config import Project
 from quantkit.selection.resolve import resolve
@@ -57,7 +56,7 @@ def rank_layers(
     chosen = open_set(project, calibrated.calibration_set)
     persons = _with_areas(project, resolve(chosen, project.calibration.images))
     effort = _within(effort or Effort(), len(persons))
-    sweep = _sweep(project, calibrated.prepared, scales, _spread(persons, effort.crops))
+    sweep = _sweep(project, calibrated, scales, _spread(persons, effort.crops))
     ap_sweep = _ap_sweep(project, sweep, persons, effort.ap_crops)
     effort = replace(effort, ap_crops=min(effort.ap_crops, len(ap_sweep.shown)))
     found = Cascade(
@@ -96,11 +95,13 @@ def _spread(persons: Sequence[Person], count: int) -> Sequence[Person]:
 
 
 def _sweep(
-    project: Project, files: NcnnFiles, scales: CalibrationTable, persons: Sequence[Person]
+    project: Project, calibrated: Calibrated, scales: CalibrationTable, persons: Sequence[Person]
 ) -> Sweep:
     return Sweep(
-        files=files,
-        network_sha256=read_network(files).sha256,
+        files=calibrated.prepared,
+        network_sha256=read_network(calibrated.prepared).sha256,
+        original=calibrated.fp32,
+        original_sha256=read_network(calibrated.fp32).sha256,
         table=scales,
         shown=_shown(project, persons),
         spec=project.input,

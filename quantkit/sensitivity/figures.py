@@ -1,6 +1,10 @@
 """What a layer in int8 does: to its own output, and to the outputs of the network."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Labels = Literal["labels", "fp32 keypoints"]
+"""What an AP is measured against."""
 
 
 @dataclass(frozen=True)

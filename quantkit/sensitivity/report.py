@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quantkit.errors import InputError
-from quantkit.sensitivity.figures import Advice, Effect, Signal
+from quantkit.sensitivity.figures import Advice, Effect, Labels, Signal
 from quantkit.storage import json_text, read_json
 
 SCHEMA = 2
-
-Labels = Literal["labels", "fp32 keypoints"]
-"""What the AP is measured against."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,9 @@ class LayerSensitivity:
         type: Its ncnn type.
         macs_share: Its share of the multiply-accumulates of the network.
         weights_share: Its share of the weights of the network.
-        alone: With this layer in int8 and all others in fp32.
-        without: With this layer in fp32 and all others in int8.
+        alone: With this layer in int8 and all others in fp32, against the network that the table
+            belongs to in fp32.
+        without: With this layer in fp32 and all others in int8, against the exported network.
         weights: With the weights of this layer alone rounded as int8 rounds them.
         activations: With the input of this layer alone rounded as int8 rounds it.
         own: Its output in int8, from the input that it has in fp32.
@@ -92,7 +90,8 @@ class SensitivityReport:
             no AP drop beside it.
         ap_crops: Number of crops behind an AP drop and the OKS drop beside it; 0 without any.
         labels: What the AP is measured against.
-        all_int8: With every layer of the table in int8 that does not kill the runtime.
+        all_int8: With every layer of the table in int8 that does not kill the runtime, against the
+            exported network.
         layers: One entry a layer, worst first.
         left_out: Layers that the table leaves in fp32.
         rank_agreement: Spearman's correlation of the SQNR and the OKS drop of the layers whose OKS

@@ -67,7 +67,7 @@ def open_alone(sweep: Sweep) -> Measure:
 
 def open_without(sweep: Sweep) -> Measure:
     """Measure what the int8 network gains with a layer in fp32, and what the layer inherits."""
-    session = Session(sweep)
+    session = Session(sweep, whole=True)
     walk = session.walk(session.forms.int8)
 
     def measure(name: str) -> Measurement:
@@ -101,7 +101,7 @@ def open_ap_alone(sweep: Sweep) -> Measure:
 
 def open_ap_without(sweep: Sweep) -> Measure:
     """Measure OKS and AP with every layer in int8 but one."""
-    session = Session(sweep, ap=True)
+    session = Session(sweep, whole=True, ap=True)
     walk = session.walk(session.forms.int8)
 
     def measure(name: str) -> Measurement:
@@ -117,14 +117,21 @@ Tried = list[dict[str, Array]]
 
 
 class Session:
-    """What the measurements of one child process share."""
+    """What the measurements of one child process share.
 
-    def __init__(self, sweep: Sweep, *, ap: bool = False) -> None:
+    Args:
+        sweep: What is measured.
+        whole: Whether nearly all layers are in int8: that is held against the exported network. A
+            layer alone is held against the network that it is changed in, which may be another.
+        ap: Measure the AP, too.
+    """
+
+    def __init__(self, sweep: Sweep, *, whole: bool = False, ap: bool = False) -> None:
         self.sweep = sweep
         # The same bits in five sixths of the time, on nets such as Lite-HRNet.
         self.network = with_joined_shuffles(sweep.network(), sweep.files.outputs)
         self.forms = LayerForms(self.network, sweep.table)
-        self.reference = self.run(self.network)
+        self.reference = self.run(sweep.original_network() if whole else self.network)
         self.judge = Judge(sweep, self.reference, ap=ap)
         self.originals = Originals(self.network, sweep)
         self._open = ExitStack()

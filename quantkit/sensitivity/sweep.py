@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from quantkit.errors import InputError
 from quantkit.evaluation.head import HeadSpec
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
+from quantkit.sensitivity.figures import Labels
 from quantkit.storage import content_key, sha256_bytes, sha256_file
 
 SCHEMA = 1
@@ -37,6 +37,9 @@ class Sweep:
     Attributes:
         files: The fp32 network that the table belongs to.
         network_sha256: Its content hash.
+        original: The fp32 network as it was exported; `files` may hold one whose weights were
+            made for the table.
+        original_sha256: Its content hash.
         table: The scales; its layers are those that are ranked.
         shown: Persons of the calibration data.
         spec: What a person becomes.
@@ -47,6 +50,8 @@ class Sweep:
 
     files: NcnnFiles
     network_sha256: str
+    original: NcnnFiles
+    original_sha256: str
     table: CalibrationTable
     shown: tuple[Shown, ...]
     spec: InputSpec
@@ -59,11 +64,15 @@ class Sweep:
         Raises:
             InputError: It is not what it was when the work began.
         """
-        network = read_network(self.files)
-        if network.sha256 != self.network_sha256:
-            message = "changed while its layers were ranked; run it again"
-            raise InputError(message, path=self.files.param)
-        return network
+        return _read(self.files, self.network_sha256)
+
+    def original_network(self) -> Network:
+        """Read the network as it was exported.
+
+        Raises:
+            InputError: It is not what it was when the work began.
+        """
+        return _read(self.original, self.original_sha256)
 
     @cached_property
     def crops(self) -> Sequence[NDArray[np.float32]]:
@@ -71,7 +80,7 @@ class Sweep:
         return [one.crop.tensor for one in self.shown]
 
     @property
-    def labels(self) -> Literal["labels", "fp32 keypoints"]:
+    def labels(self) -> Labels:
         """What an AP of these persons is measured against."""
         return "fp32 keypoints" if self.annotations is None else "labels"
 
@@ -90,7 +99,7 @@ class Sweep:
         return content_key(
             {
                 "schema": SCHEMA,
-                "model": self.network_sha256,
+                "model": [self.network_sha256, self.original_sha256],
                 "blobs": [self.files.input, *self.files.outputs],
                 "table": self.table.text(),
                 "crops": [_content(one) for one in self.shown],
@@ -100,6 +109,14 @@ class Sweep:
                 "versions": package_versions(),
             }
         )
+
+
+def _read(files: NcnnFiles, sha256: str) -> Network:
+    network = read_network(files)
+    if network.sha256 != sha256:
+        message = "changed while its layers were ranked; run it again"
+        raise InputError(message, path=files.param)
+    return network
 
 
 def _content(one: Shown) -> list[object]:

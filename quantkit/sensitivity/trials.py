@@ -41,7 +41,7 @@ class Trials:
 
 def open_trials(sweep: Sweep, facts: dict[str, LayerFacts]) -> Measure:
     """Try the remedies of a layer in the int8 network."""
-    session = Session(sweep)
+    session = Session(sweep, whole=True)
     walk = session.walk(session.forms.int8)
     base = session.run(session.forms.int8)
 

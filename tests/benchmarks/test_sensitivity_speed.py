@@ -47,7 +47,8 @@ def sweep(real_data: Path) -> Sweep:
     tensors = [one.crop.tensor for one in shown]
     statistics = collect_streaming(network, files.input, tensors, layers, total=len(tensors))
     table = calibrate(network, statistics).table
-    return Sweep(files, network.sha256, table, shown[:CROPS], SPEC, HeadSpec())
+    content = network.sha256
+    return Sweep(files, content, files, content, table, shown[:CROPS], SPEC, HeadSpec())
 
 
 def cascade(sweep: Sweep, folder: Path) -> Found:

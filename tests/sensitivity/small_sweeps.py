@@ -35,7 +35,9 @@ def small_sweep(
         records["weight"] = Record(values, records["weight"].tag)
         network = network.replaced({}, {"head": LayerWeights(records)})
     files = write_pair(network, folder) if weights is None else write_pair(network, folder, "odd")
-    return Sweep(files, network.sha256, table.only(list(layers)), shown, SPEC, HeadSpec())
+    content = network.sha256
+    scales = table.only(list(layers))
+    return Sweep(files, content, files, content, scales, shown, SPEC, HeadSpec())
 
 
 def _shown(rng: np.random.Generator, number: int) -> Shown:

@@ -137,6 +137,7 @@ def test_the_key_tells_apart_whatever_changes_a_figure(tmp_path: Path) -> None:
         sweep.without(["head"]),
         Sweep(**{**vars_of(sweep), "table": other_table}),
         Sweep(**{**vars_of(sweep), "network_sha256": "0" * 64}),
+        Sweep(**{**vars_of(sweep), "original_sha256": "0" * 64}),
         Sweep(**{**vars_of(sweep), "annotations": sweep.files.param}),
     ]
     assert len({sweep.key, *(one.key for one in changed)}) == len(changed) + 1

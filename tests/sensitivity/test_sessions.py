@@ -5,12 +5,13 @@ import pytest
 
 from quantkit.model.graph import Graph
 from quantkit.model.network import Network
+from quantkit.model.weights import LayerWeights, Record
 from quantkit.sensitivity.facts import LayerFacts, layer_facts
 from quantkit.sensitivity.layer_forms import LayerForms, rounded_input
 from quantkit.sensitivity.sessions import ALL_LAYERS, open_alone, open_without
 from quantkit.sensitivity.sweep import Sweep
 from quantkit.sensitivity.trials import open_trials
-from tests.nets import INPUT
+from tests.nets import INPUT, write_pair
 from tests.sensitivity.plain_sweep import PlainSweep
 from tests.sensitivity.small_sweeps import small_sweep
 
@@ -123,3 +124,19 @@ def test_a_threshold_that_is_far_off_is_found(sweep: Sweep) -> None:
     found = open_trials(clipped, facts)("head")
     assert found["threshold"] > 2 * facts["head"].threshold
     assert found["threshold_gain"] > 3
+
+
+def test_the_int8_network_is_held_against_the_exported_one(
+    sweep: Sweep, network: Network, tmp_path: Path
+) -> None:
+    bias = network.weights["head"].records["bias"]
+    moved = {"bias": Record(bias.stored + np.float32(5), bias.tag)}
+    records = LayerWeights({**network.weights["head"].records, **moved})
+    other = network.replaced({}, {"head": records})
+    parts = {name: getattr(sweep, name) for name in Sweep.__dataclass_fields__}
+    parts |= {"original": write_pair(other, tmp_path), "original_sha256": other.sha256}
+    prepared = Sweep(**parts)
+    assert open_alone(prepared)("neck")["alone"] == open_alone(sweep)("neck")["alone"]
+    without = open_without(prepared)("neck")
+    assert without["without"]["sqnr_db"] < open_without(sweep)("neck")["without"]["sqnr_db"] - 5
+    assert without["inherited"] == open_without(sweep)("neck")["inherited"]
