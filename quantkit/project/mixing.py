@@ -177,6 +177,8 @@ def _opened(project: Project, request: MixRequest, threads: int, feedback: Feedb
     sweep = Sweep(
         files=calibrated.prepared,
         network_sha256=prepared.sha256,
+        original=calibrated.fp32,
+        original_sha256=exported.sha256,
         table=table,
         shown=shown,
         spec=project.input,
@@ -185,7 +187,7 @@ def _opened(project: Project, request: MixRequest, threads: int, feedback: Feedb
     )
     latency = None if request.latency is None else sha256_file(request.latency)
     asked = [request.table, request.name, asdict(request.bounds), latency, request.budget]
-    key = content_key([sweep.key, exported.sha256, *asked])
+    key = content_key([sweep.key, *asked])
     return _Work(project, calibrated, prepared, exported, table, sweep, key)
 
 
@@ -209,7 +211,6 @@ def _searched(
     persons = resolve(chosen, project.calibration.images)
     asked = SearchRequest(
         sweep=work.sweep,
-        exported=work.calibrated.fp32,
         calibration=tuple(crop.tensor for crop in crop_stream(persons, project.input)),
         costs=costs,
         bounds=request.bounds,

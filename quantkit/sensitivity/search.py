@@ -16,8 +16,6 @@ from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.errors import GateFailed
 from quantkit.journal import Journal
 from quantkit.latency.samples import LEAST_CLAIM
-from quantkit.model.network import read_network
-from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.sensitivity.figures import Effect
 from quantkit.sensitivity.judge import Judge
@@ -46,7 +44,6 @@ class SearchRequest:
 
     Attributes:
         sweep: The network and the table that it begins with, and the train persons that judge.
-        exported: The fp32 network that accuracy is measured against.
         calibration: Crops of the calibration set.
         costs: Predicted times by layer of the table.
         bounds: What has to be held.
@@ -56,7 +53,6 @@ class SearchRequest:
     """
 
     sweep: Sweep
-    exported: NcnnFiles
     calibration: tuple[Array, ...]
     costs: Mapping[str, LayerCost]
     bounds: Bounds
@@ -134,11 +130,11 @@ class _Search:
         self._request = request
         self._pays = pays
         self._journal = Journal(request.journal)
-        self._exported = read_network(request.exported)
+        self._exported = request.sweep.original_network()
         self._base = request.sweep.network()
         self._plan = self._planned()
         self._crops = Crops(
-            request.calibration, request.exported, request.threads, self._journal, feedback
+            request.calibration, request.sweep.original, request.threads, self._journal, feedback
         )
         self._sweep = request.sweep.some(self._plan.persons)
         ap = request.bounds.max_drop is not None
@@ -224,13 +220,13 @@ class _Search:
         return Effect(**{**kept, "ap_drop_ci": interval and (interval[0], interval[1])})
 
     def _outputs(self, mix: Mix | None, *, bf16: bool = False) -> list[Outputs]:
-        files = self._request.exported
+        files = self._request.sweep.original
         network = self._exported if mix is None else mix.quantized()
         crops, threads = self._sweep.crops, self._request.threads
         return outputs_on(network, files.input, files.outputs, crops, threads, bf16=bf16)
 
     def _planned(self) -> Plan:
-        request, files = self._request, self._request.exported
+        request, files = self._request, self._request.sweep.original
         forward = math.inf
         with NcnnNet.of(self._exported, files.input, files.outputs) as net:
             for _ in range(3):
