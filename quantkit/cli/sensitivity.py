@@ -14,7 +14,7 @@ from quantkit.cli.options import (
     open_project,
 )
 
-CROPS, AP_CROPS, AP_LAYERS = 8, 64, 16
+CROPS, AP_CROPS, AP_LAYERS = 16, 64, 16
 BudgetOption = Annotated[
     str | None, typer.Option(help="Time that it may take, such as 30s, 5m or 1h.")
 ]

@@ -29,7 +29,7 @@ class Effort:
         budget_s: Seconds that all of it may take; crops and layers are cut down to fit.
     """
 
-    crops: int = 8
+    crops: int = 16
     ap_crops: int = 64
     ap_layers: int = 16
     budget_s: float | None = None

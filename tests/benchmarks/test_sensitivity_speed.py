@@ -12,21 +12,13 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from quantkit.calibration.calibrate import calibrate
-from quantkit.calibration.streaming import collect_streaming
-from quantkit.data.coco import load_dataset
-from quantkit.data.preprocess import InputSpec, crops
-from quantkit.evaluation.head import HeadSpec
 from quantkit.journal import Journal
-from quantkit.model.eligibility import int8_layers
-from quantkit.model.network import read_network
-from quantkit.model.source import NcnnFiles
 from quantkit.sensitivity.cascade import Cascade, Found
 from quantkit.sensitivity.plan import Effort
-from quantkit.sensitivity.sweep import Shown, Sweep
+from quantkit.sensitivity.sweep import Sweep
+from tests.benchmarks.real_sweeps import real_sweep
 from tests.sensitivity.plain_sweep import PlainSweep
 
-SPEC = InputSpec((192, 256))
 CROPS = 4
 EVERY = 16
 """The plain sweep is timed on each fourth layer."""
@@ -35,20 +27,7 @@ CHEAP = Effort(crops=CROPS, ap_crops=0, ap_layers=0)
 
 @pytest.fixture(scope="module")
 def sweep(real_data: Path) -> Sweep:
-    model = real_data / "models" / "tinypose_256x192"
-    output = "save_infer_model/scale_0.tmp_1"
-    files = NcnnFiles(model.with_suffix(".param"), model.with_suffix(".bin"), "image", (output,))
-    network = read_network(files)
-    coco = real_data / "coco"
-    annotations = coco / "annotations" / "person_keypoints_train2017.json"
-    persons = load_dataset(annotations, coco / "train2017", keypoints=True).persons[: 4 * CROPS]
-    shown = tuple(map(Shown, persons, crops(persons, SPEC)))
-    layers = [layer.name for layer in int8_layers(network)]
-    tensors = [one.crop.tensor for one in shown]
-    statistics = collect_streaming(network, files.input, tensors, layers, total=len(tensors))
-    table = calibrate(network, statistics).table
-    content = network.sha256
-    return Sweep(files, content, files, content, table, shown[:CROPS], SPEC, HeadSpec())
+    return real_sweep(real_data, "tinypose_256x192", 4 * CROPS).some(CROPS)
 
 
 def cascade(sweep: Sweep, folder: Path) -> Found:
