@@ -2,13 +2,14 @@
 
 import multiprocessing
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Self, TypeVar
 
-from quantkit.errors import QuantkitError
+from quantkit.errors import BackendDied, QuantkitError
 from quantkit.model.export.native import cause_of_death
 
 Task = TypeVar("Task")
@@ -116,6 +117,7 @@ class IsolatedPool:
 
         Raises:
             QuantkitError: A session could not be opened or a task raised one.
+            BackendDied: A session or a task raised another error, a mistake here.
         """
         waiting = list(reversed(tasks))
         busy: list[_Child] = []
@@ -184,3 +186,7 @@ def _serve(connection: Connection) -> None:
                     connection.send(work(message))
         except QuantkitError as error:
             connection.send(error)
+        except Exception as error:
+            # Not the layer's doing but a mistake here, which must not pass for a death.
+            traceback.print_exc()
+            connection.send(BackendDied(f"a child process failed: {error!r}"))

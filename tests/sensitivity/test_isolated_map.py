@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quantkit.errors import InputError
+from quantkit.errors import BackendDied, InputError
 from quantkit.sensitivity.isolated_map import Died, IsolatedPool, isolated_map
 
 
@@ -81,3 +81,12 @@ def test_a_map_that_is_left_early_does_not_answer_the_next() -> None:
         for _ in pool.map(open_square, (0,), [1, 2, 7, 8]):
             break
         assert dict(pool.map(open_square, (100,), [1, 2])) == {1: 101, 2: 104}
+
+
+def open_mistake() -> Callable[[int], int]:
+    return lambda task: 1 // task
+
+
+def test_a_mistake_of_the_program_is_not_taken_for_a_death() -> None:
+    with pytest.raises(BackendDied, match="a child process failed: ZeroDivisionError"):
+        list(isolated_map(open_mistake, (), [0, 1]))
