@@ -54,6 +54,7 @@ def sensitivity(
 
     With --max-drop or --min-sqnr: find the fastest mix of fp32 and int8 that holds them.
     """
+    from quantkit.project.layer_timing import table_costs
     from quantkit.project.ranking import rank_layers
     from quantkit.report.sensitivity import sensitivity_table
     from quantkit.sensitivity.plan import Effort, budget_seconds
@@ -64,10 +65,13 @@ def sensitivity(
         _search(project, (table, name, latency, seconds), bounds, threads, overwrite, as_json)
         return
     with feedback() as shown:
+        opened = open_project(project, shown)
+        costs = table_costs(opened, table, latency=latency, threads=threads, feedback=shown)
         report = rank_layers(
-            open_project(project, shown),
+            opened,
             table=table,
             effort=Effort(crops, ap_crops, ap_layers, seconds),
+            times={name: (one.ms_fp32, one.ms_int8) for name, one in costs.items()},
             workers=threads,
             feedback=shown,
         )

@@ -81,7 +81,10 @@ def measure_networks(
     seconds: float = 15.0,
     feedback: Feedback,
 ) -> NetworkTimes:
-    """Time networks in a child process, in turn, one OpenMP thread each.
+    """Time networks in a child process, in turn, in the one thread that each of them runs in.
+
+    What is taken is the time of that thread. On a quiet machine it is the wall time; on a busy one
+    it leaves out the time in which others had the core.
 
     Args:
         networks: By name.
@@ -124,7 +127,7 @@ def _timer(network: TimedNetwork, source: ncnn.Mat) -> Callable[[], float]:
     net = NcnnNet.from_files(network.files, bf16=network.bf16)
 
     def run() -> float:
-        start = time.perf_counter()
+        start = time.thread_time()
         extractor = net.native.create_extractor()
         extractor.input(net.input, source)
         for name in net.outputs:
@@ -132,7 +135,7 @@ def _timer(network: TimedNetwork, source: ncnn.Mat) -> Callable[[], float]:
             if status != 0 or made.empty():
                 message = f"ncnn cannot compute '{name}' (status {status})"
                 raise InputError(message, path=network.files.param)
-        return time.perf_counter() - start
+        return time.thread_time() - start
 
     run()
     return run

@@ -1,11 +1,13 @@
 """How long the layers of a table take in fp32 and in int8: measured here, or read from a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quantkit.calibration.table import read_table
+from quantkit.errors import InputError
 from quantkit.latency.grid import measure_layers
-from quantkit.latency.layer_shape import distinct
+from quantkit.latency.layer_shape import LayerShape, distinct
+from quantkit.latency.machine import machine_facts
 from quantkit.latency.profile import LatencyProfile, read_profile, write_profile
 from quantkit.model.network import Network, read_network
 from quantkit.model.shapes import blob_shapes
@@ -24,7 +26,7 @@ def table_costs(
     threads: int = 2,
     feedback: Feedback,
 ) -> Mapping[str, LayerCost]:
-    """Time each layer of a table in fp32 and in int8, about ten seconds.
+    """Time each layer of a table in fp32 and in int8, about ten seconds, unless it is known.
 
     Args:
         project: The project.
@@ -43,7 +45,7 @@ def table_costs(
     ready = ready_table(project, table, threads=threads, feedback=feedback)
     names = read_table(ready.table).layers
     network = read_network(ready.prepared)
-    return costs_of(project, network, ready.fp32.input, names, latency, feedback)[0]
+    return costs_of(project, network, ready.fp32.input, names, latency, feedback, resumed=True)[0]
 
 
 def costs_of(
@@ -65,7 +67,7 @@ def costs_of(
         names: Its layers.
         latency: Layer times that were measured elsewhere.
         feedback: Told how it goes.
-        resumed: Go on with the times that were measured last.
+        resumed: Go on with the times that were measured last, if that was on this machine.
 
     Raises:
         InputError: The file cannot be used, or lacks a layer, which is named.
@@ -77,11 +79,21 @@ def costs_of(
     path = project.work_dir / "latency.json"
     if latency is not None:
         profile = read_profile(latency)
-    elif resumed and path.is_file() and not (kept := read_profile(path)).missing(wanted):
-        feedback.note(f"goes on with the layer times of {from_here(path)}")
+    elif resumed and (kept := _kept(path, wanted)) is not None:
+        feedback.note(f"layer times reused: {from_here(path)}")
         profile = kept
     else:
         feedback.note(f"{len(wanted)} distinct layer shapes are timed, about 10 s")
         profile = measure_layers(wanted, feedback=feedback)
         write_profile(profile, path)
     return layer_costs(network, names, shapes, profile), profile
+
+
+def _kept(path: Path, wanted: Sequence[LayerShape]) -> LatencyProfile | None:
+    try:
+        profile = read_profile(path)
+    except InputError:
+        return None
+    facts = machine_facts()
+    here = all(profile.machine.get(key) == facts[key] for key in ("cpu", "cores", "versions"))
+    return profile if here and not profile.missing(wanted) else None
