@@ -11,6 +11,7 @@ from quantkit.sensitivity.trials import Trials
 
 KEEP: Final = "keep it in fp32: take both its lines out of the table"
 _GENERAL: Final = "fp32"
+_LEAVE: Final = "leave it in int8 as long as the others are"
 _EQUALIZE: Final = "spread the range over the channels: quantkit calibrate --method best"
 _STARVED: Final = 0.5
 _CLIPPING: Final = 0.5
@@ -54,6 +55,11 @@ def advise(case: Case) -> tuple[Advice, ...]:
 def _place(advice: Advice) -> tuple[bool, float]:
     gain = advice.gain_db
     return advice.cause == _GENERAL, float("inf") if gain is None else -gain
+
+
+def _keep(case: Case) -> tuple[str, float | None]:
+    gain = case.gain("fp32")
+    return (KEEP, gain) if gain is None or gain > 0 else (_LEAVE, None)
 
 
 def _helps(gain: float | None, least: float = 0.02) -> bool:
@@ -126,7 +132,8 @@ def _outliers(case: Case) -> Answer | None:
 def _threshold(case: Case, facts: LayerFacts) -> tuple[str, float | None]:
     trials = case.trials
     if trials is None or not _helps(trials.threshold_gain, 0.0):
-        return f"no other threshold that was tried is better; {KEEP}", case.gain("fp32")
+        keep, gain = _keep(case)
+        return f"no other threshold that was tried is better; {keep}", gain
     scale = 127 / trials.threshold
     remedy = f"threshold {trials.threshold:.4g}: write {scale:.6f} in its line of the table"
     return remedy, trials.threshold_gain
@@ -162,14 +169,14 @@ def _levels(case: Case) -> Answer | None:
 def _first(case: Case) -> Answer | None:
     if case.facts is None or not case.facts.reads_image:
         return None
-    return "It is the first layer: all others inherit its error.", KEEP, case.gain("fp32")
+    return "It is the first layer: all others inherit its error.", *_keep(case)
 
 
 def _last(case: Case) -> Answer | None:
     if case.facts is None or not case.facts.makes_output:
         return None
     sentence = "It is the last layer before an output: nothing behind it evens its error out."
-    return sentence, KEEP, case.gain("fp32")
+    return sentence, *_keep(case)
 
 
 def _gate(case: Case) -> Answer | None:
@@ -179,7 +186,7 @@ def _gate(case: Case) -> Answer | None:
         "It feeds a sigmoid or the like, which multiplies a whole blob: an error there is scaled"
         " with the blob."
     )
-    return sentence, KEEP, case.gain("fp32")
+    return sentence, *_keep(case)
 
 
 def _which_part(case: Case) -> Answer | None:
@@ -199,7 +206,7 @@ def _which_part(case: Case) -> Answer | None:
     if apart > 0:
         trials = case.trials
         better = None if trials is None or case.facts is None else _threshold(case, case.facts)
-        return (sentence, *better) if better else (sentence, KEEP, case.gain("fp32"))
+        return (sentence, *better) if better else (sentence, *_keep(case))
     return sentence, "round them by the layer's output: quantkit calibrate --method best", None
 
 
@@ -220,8 +227,14 @@ def _fp32(case: Case) -> Answer | None:
     gain = case.gain("fp32")
     if gain is None:
         return None
+    if gain <= 0:
+        sentence = (
+            f"With it alone in fp32 the output loses {-gain:.2f} dB: its error makes up for that of"
+            " other layers."
+        )
+        return sentence, _LEAVE, None
     share = f"{case.layer.macs_share:.1%} of the multiply-accumulates"
-    return f"With it alone in fp32 the output gains {gain:+.2f} dB, for {share}.", KEEP, gain
+    return f"With it alone in fp32 the output gains {gain:.2f} dB, for {share}.", KEEP, gain
 
 
 RULES: Final[Mapping[str, Callable[[Case], Answer | None]]] = {

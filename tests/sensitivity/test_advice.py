@@ -69,7 +69,7 @@ CASES = {
         with_layer(weights=Effect(30.0), activations=Effect(21.0)), "its input costs more"
     ),
     "inherited": (with_layer(own=Signal(30.0, 1.0), inherited=Signal(9.0, 0.9)), "inherits"),
-    "fp32": (CASE, "+1.50 dB, for 2.0%"),
+    "fp32": (CASE, "gains 1.50 dB, for 2.0%"),
 }  # fmt: skip
 
 
@@ -111,3 +111,10 @@ def test_the_remedy_of_a_threshold_is_the_scale_to_write() -> None:
     case = with_facts(replace(TRIALS, threshold=12.7, threshold_gain=0.8), clipping=0.9)
     (found, *_) = advise(case)
     assert found.remedy == "threshold 12.7: write 10.000000 in its line of the table"
+
+
+def test_a_layer_that_makes_up_for_others_is_not_taken_out() -> None:
+    found = advise(with_facts(Trials(10.0, 0.0, 0.0, None, -0.7), makes_output=True, clipping=0.9))
+    assert {one.cause for one in found} == {"clips", "last", "fp32"}
+    assert all("leave it in int8" in one.remedy and one.gain_db is None for one in found)
+    assert "loses 0.70 dB" in found[-1].sentence
