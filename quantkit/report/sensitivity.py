@@ -75,9 +75,9 @@ def advice_line(advice: Advice) -> str:
 
 
 def _table(*, timed: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("#", justify="right")
-    table.add_column("layer", overflow="fold", min_width=10)
+    table.add_column("layer", overflow="fold", min_width=16)
     table.add_column("type", no_wrap=True)
     names = ["MACs", "alone", "w / in", "in fp32", "OKS", "AP drop, 95 %"]
     for name in [*names, *(["ms 32, 8"] if timed else [])]:
