@@ -30,7 +30,7 @@ def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Gr
     """
     shown = report.layers[:worst]
     title = f"{report.model}: {len(shown)} of {len(report.layers)} layers, worst first"
-    timed = any(layer.ms_int8 is not None for layer in report.layers)
+    timed = _is_timed(report)
     table = _table(timed=timed)
     for place, layer in enumerate(shown, start=1):
         table.add_row(str(place), *_row(report, layer, timed=timed))
@@ -136,7 +136,7 @@ def _caption(report: SensitivityReport) -> str:
     text = (
         "alone: SQNR in dB of the network's output with this layer alone in int8; w / in: with only"
         " its weights, its input rounded; in fp32: dB that the int8 network gains with this layer"
-        " in fp32; OKS: the drop against the fp32 keypoints; ms 32, 8: time in fp32 and in int8."
+        f" in fp32; OKS: the drop against the fp32 keypoints{_timing(report)}."
         f" {report.crops} crops of {report.calibration_set}, table {report.table}."
         f" All layers in int8: {whole}."
     )
@@ -146,6 +146,14 @@ def _caption(report: SensitivityReport) -> str:
     if report.rank_agreement is not None:
         text += f" Rank correlation of SQNR and OKS drop: {report.rank_agreement:.2f}."
     return text
+
+
+def _is_timed(report: SensitivityReport) -> bool:
+    return any(layer.ms_int8 is not None for layer in report.layers)
+
+
+def _timing(report: SensitivityReport) -> str:
+    return "; ms 32, 8: time in fp32 and in int8" if _is_timed(report) else ""
 
 
 def _whole_drop(effect: Effect) -> str:
