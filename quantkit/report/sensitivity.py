@@ -137,6 +137,7 @@ def _caption(report: SensitivityReport) -> str:
         "alone: SQNR in dB of the network's output with this layer alone in int8; w / in: with only"
         " its weights, its input rounded; in fp32: dB that the int8 network gains with this layer"
         f" in fp32; OKS: the drop against the fp32 keypoints{_timing(report)}."
+        " Ranked by the noise in the map of each keypoint against its peak, alone."
         f" {report.crops} crops of {report.calibration_set}, table {report.table}."
         f" All layers in int8: {whole}."
     )
@@ -144,7 +145,7 @@ def _caption(report: SensitivityReport) -> str:
         against = "the labels" if report.labels == "labels" else "the fp32 keypoints as labels"
         text += f" AP: on {report.ap_crops} of its crops, against {against}."
     if report.rank_agreement is not None:
-        text += f" Rank correlation of SQNR and OKS drop: {report.rank_agreement:.2f}."
+        text += f" Rank correlation with their OKS drop: {report.rank_agreement:.2f}."
     return text
 
 

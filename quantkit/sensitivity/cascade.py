@@ -249,7 +249,7 @@ def _worst(layers: Mapping[str, Measurement], names: Sequence[str], count: int) 
 def _decibels(effect: Measurement) -> float:
     if effect["died"] is not None:
         return -math.inf
-    return math.inf if effect["sqnr_db"] is None else float(effect["sqnr_db"])
+    return math.inf if effect["peak_noise_db"] is None else float(effect["peak_noise_db"])
 
 
 def _said(effort: Effort) -> str:

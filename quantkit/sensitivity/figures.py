@@ -33,6 +33,8 @@ class Effect:
         ap_drop: AP of fp32 less this one; None where it was not measured, as for all below.
         ap_drop_ci: 95 % interval of it, from the same images for both.
         died: How the runtime ended: the signal's name, or that the outputs are not finite.
+        peak_noise_db: Peak to noise ratio of the map of each keypoint, the mean of all (see
+            `signals.peak_noise_db`): what layers are ranked by; None as for `sqnr_db`.
     """
 
     sqnr_db: float | None = None
@@ -42,6 +44,7 @@ class Effect:
     ap_drop: float | None = None
     ap_drop_ci: tuple[float, float] | None = None
     died: str | None = None
+    peak_noise_db: float | None = None
 
 
 @dataclass(frozen=True)

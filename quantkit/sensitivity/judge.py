@@ -11,7 +11,7 @@ from quantkit.evaluation.oks import oks
 from quantkit.evaluation.predictions import PersonPrediction, Predictions
 from quantkit.sensitivity.ap import ApDrop
 from quantkit.sensitivity.figures import Effect
-from quantkit.sensitivity.signals import signal
+from quantkit.sensitivity.signals import peak_noise_db, signal
 from quantkit.sensitivity.sweep import Sweep
 from quantkit.tuning.sqnr import Outputs
 
@@ -45,11 +45,12 @@ class Judge:
         found = signal(self._reference, outputs)
         if found is None:
             return Effect(died=NOT_FINITE)
+        peaks = peak_noise_db(self._reference, outputs)
         try:
             inside, predictions = self._read(outputs)
         except NotFinite:
             # A head such as udp's finds no place for a keypoint on a heatmap of zeros.
-            return Effect(found.sqnr_db, found.cosine)
+            return Effect(found.sqnr_db, found.cosine, peak_noise_db=peaks)
         shift = np.linalg.norm(inside - self._inside, axis=2).mean()
         similar = oks(predictions.keypoints, self._baseline.keypoints, self._areas)
         drop, interval = self._ap.of(predictions) if self._ap else (None, None)
@@ -60,6 +61,7 @@ class Judge:
             oks_drop=round(1 - float(similar.mean()), 6),
             ap_drop=drop,
             ap_drop_ci=interval,
+            peak_noise_db=peaks,
         )
 
     def _read(self, outputs: Sequence[Outputs]) -> tuple[NDArray[np.float64], Predictions]:

@@ -98,9 +98,10 @@ def _recommended(layer: LayerSensitivity, all_int8: Effect) -> Literal["int8", "
 
 def _agreement(found: Found, layers: Mapping[str, LayerSensitivity]) -> float | None:
     pairs = [
-        (-layer.alone.sqnr_db, layer.alone.oks_drop)
+        (-layer.alone.peak_noise_db, layer.alone.oks_drop)
         for name in found.ap_layers
-        if (layer := layers[name]).alone.sqnr_db is not None and layer.alone.oks_drop is not None
+        if (layer := layers[name]).alone.peak_noise_db is not None
+        and layer.alone.oks_drop is not None
     ]
     agreement = spearman([one for one, _ in pairs], [other for _, other in pairs])
     return None if agreement is None else round(agreement, 4)

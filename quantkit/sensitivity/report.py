@@ -67,7 +67,10 @@ class LayerSensitivity:
         """The worse the layer, the smaller: a layer that kills the runtime comes first."""
         if self.died is not None:
             return -math.inf
-        return math.inf if self.sqnr_db is None else self.sqnr_db
+        ratio = self.alone.peak_noise_db
+        if ratio is None:
+            ratio = self.sqnr_db
+        return math.inf if ratio is None else ratio
 
     def gain_db(self, all_int8: Effect) -> float | None:
         """Output SQNR that the int8 network gains with this layer in fp32."""
@@ -94,7 +97,7 @@ class SensitivityReport:
             exported network.
         layers: One entry a layer, worst first.
         left_out: Layers that the table leaves in fp32.
-        rank_agreement: Spearman's correlation of the SQNR and the OKS drop of the layers whose OKS
+        rank_agreement: Spearman's correlation of the ranking and the OKS drop of the layers whose OKS
             drop was measured on `ap_crops`; None where there are fewer than three.
         search: What a search for a mixed table tried, as JSON.
     """

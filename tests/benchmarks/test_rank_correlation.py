@@ -1,4 +1,4 @@
-"""Does the cheap ranking, by SQNR on a few crops, agree with the full one, by OKS on many?
+"""Does the cheap ranking, on a few crops, agree with the full one, by OKS on many?
 
 Run with `pytest tests/benchmarks/test_rank_correlation.py`; minutes a net. How far the OKS of one
 half of the crops agrees with that of the other says what agreement can be hoped for.
@@ -33,9 +33,9 @@ class Part:
 
     def figures(self, outputs: list[Outputs]) -> tuple[float, float]:
         effect = self.judge.effect([outputs[place] for place in self.places])
-        assert effect.sqnr_db is not None
+        assert effect.peak_noise_db is not None
         assert effect.oks_drop is not None
-        return -effect.sqnr_db, effect.oks_drop
+        return -effect.peak_noise_db, effect.oks_drop
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -57,7 +57,7 @@ def test_the_cheap_ranking_agrees_with_the_full_one(
     agreement, ceiling = spearman(few, full), spearman(one, other)
     with capsys.disabled():
         sys.stdout.write(
-            f"\n{name}: SQNR on {len(CHEAP)} crops with OKS on {PERSONS}: {agreement:.3f};"
+            f"\n{name}: peak noise on {len(CHEAP)} crops with OKS on {PERSONS}: {agreement:.3f};"
             f" OKS on one half with OKS on the other: {ceiling:.3f}\n"
         )
     assert agreement is not None

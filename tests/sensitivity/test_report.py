@@ -7,7 +7,7 @@ from quantkit.errors import InputError
 from quantkit.sensitivity.figures import Advice, Effect, Signal
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport, read_report
 
-MEASURED = Effect(21.25, 0.99, 0.5, 0.01, 0.02, (-0.01, 0.04))
+MEASURED = Effect(21.25, 0.99, 0.5, 0.01, 0.02, (-0.01, 0.04), peak_noise_db=20.5)
 REPORT = SensitivityReport(
     model="net",
     model_sha256="a" * 64,
@@ -55,7 +55,16 @@ def test_every_figure_of_the_schema_is_there() -> None:
     assert set(first) == {
         *("name", "type", "macs_share", "weights_share", "sqnr_db", "cosine", "peak_shift_px"),
         *("oks_drop", "ap_drop", "ap_drop_ci", "died", "without", "weights", "activations"),
-        *("own", "inherited", "in_int8", "ms_fp32", "ms_int8", "recommended", "advice"),
+        *(
+            "peak_noise_db",
+            "own",
+            "inherited",
+            "in_int8",
+            "ms_fp32",
+            "ms_int8",
+            "recommended",
+            "advice",
+        ),
     }
 
 
