@@ -97,8 +97,8 @@ class SensitivityReport:
             exported network.
         layers: One entry a layer, worst first.
         left_out: Layers that the table leaves in fp32.
-        rank_agreement: Spearman's correlation of the ranking and the OKS drop of the layers whose OKS
-            drop was measured on `ap_crops`; None where there are fewer than three.
+        rank_agreement: Spearman's correlation of the ranking and the OKS drop, of the layers whose
+            OKS drop was measured on `ap_crops`; None where there are fewer than three.
         search: What a search for a mixed table tried, as JSON.
     """
 
