@@ -18,7 +18,7 @@ from quantkit.sensitivity.sweep import Sweep
 from quantkit.tuning.sqnr import Outputs
 from tests.benchmarks.real_sweeps import MODELS, real_sweep
 
-PERSONS = 96
+PERSONS = 128
 CHEAP = range(0, PERSONS, PERSONS // Effort().crops)
 HALVES = range(0, PERSONS, 2), range(1, PERSONS, 2)
 
