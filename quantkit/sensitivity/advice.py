@@ -104,9 +104,11 @@ def _range(case: Case) -> Answer | None:
 
 
 def _clips(case: Case) -> Answer | None:
-    facts = case.facts
+    facts, trials = case.facts, case.trials
     if facts is None or facts.clipping < _CLIPPING:
         return None
+    if trials is not None and _lower(trials, facts):
+        return None  # The output does not mind.
     sentence = (
         f"The threshold {facts.threshold:.3g} clips {facts.clipped:.2%} of its input, up to"
         f" {facts.absmax:.3g}: {facts.clipping:.0%} of the rounding error of its input comes from"
@@ -117,9 +119,7 @@ def _clips(case: Case) -> Answer | None:
 
 def _outliers(case: Case) -> Answer | None:
     facts, trials = case.facts, case.trials
-    if facts is None or trials is None or facts.clipping >= _CLIPPING:
-        return None
-    if not _lower(trials, facts):
+    if facts is None or trials is None or not _lower(trials, facts):
         return None
     if facts.absmax < facts.threshold:
         why = f"is above all of its input (the largest value is {facts.absmax:.3g})"

@@ -118,3 +118,9 @@ def test_a_layer_that_makes_up_for_others_is_not_taken_out() -> None:
     assert {one.cause for one in found} == {"clips", "last", "fp32"}
     assert all("leave it in int8" in one.remedy and one.gain_db is None for one in found)
     assert "loses 0.70 dB" in found[-1].sentence
+
+
+def test_clipping_that_the_output_does_not_mind_is_not_blamed() -> None:
+    trials = Trials(5.0, 0.5, 0.0, None, 0.2)
+    found = advise(with_facts(trials, clipping=0.9, clipped=0.01, absmax=60.0))
+    assert [one.cause for one in found] == ["outliers", "fp32"]
