@@ -162,6 +162,7 @@ def _mixed(
         table_sha256=table_sha256(mix.scales),
         key=work.key,
         masks=tuple(sorted(mix.masks)),
+        joined_shuffles=(len(work.exported.param.layers) - len(mix.network.param.layers)) // 2,
     )
     # First, so that a table that is there belongs to a search that is known.
     write_atomically(_file(project), report.text())

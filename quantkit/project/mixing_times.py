@@ -8,6 +8,7 @@ from typing import Final
 
 from quantkit.latency.networks import NetworkTimes, TimedNetwork, measure_networks
 from quantkit.latency.samples import LEAST_CLAIM
+from quantkit.model.channel_shuffle import with_joined_shuffles
 from quantkit.model.network import Network, write_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
@@ -20,7 +21,8 @@ from quantkit.sensitivity.search_plan import NETWORKS_SECONDS
 from quantkit.sensitivity.search_report import Bounds, Tried
 
 FP32: Final = "fp32"
-BF16: Final = "fp32 with bf16 storage"
+JOINED: Final = ", shuffles joined"
+BF16: Final = " with bf16 storage"
 _LARGE = 64_000_000
 """Bytes of a network of which only the mixes that may be chosen are loaded side by side."""
 _MOST = 10
@@ -31,7 +33,8 @@ class Timed:
     """All that was tried, with times.
 
     Attributes:
-        tried: Each with its mix; None for fp32 with bf16 storage.
+        tried: Each with its mix; None for fp32 with bf16 storage. Fp32 as it was exported is the
+            first.
         noise: How much fp32, measured twice, differed.
         claim: The least difference, as a share, that is more than noise.
     """
@@ -69,7 +72,7 @@ def timed(
         InputError: A network cannot be written or run.
         BackendDied: ncnn died of one.
     """
-    mixes = _with_fp32(exported, found, costs)
+    mixes = _with_fp32(exported, files.outputs, found, costs)
     tried = [
         (
             mix,
@@ -92,20 +95,31 @@ def timed(
         ]
         return Timed(tuple(predicted), 0.0, LEAST_CLAIM)
     times = _measured(project, exported, files, tried, found, feedback)
-    bf16 = Tried(BF16, 0, 1.0, tried[0][1].predicted_ms, effect=found.bf16)
-    both = [*tried[:1], (None, bf16), *tried[1:]]
-    measured = tuple((mix, _with_times(one, times)) for mix, one in both)
+    rival = _rival(tried)
+    fp32 = [(mix, one) for mix, one in tried if not mix.int8]
+    bf16 = replace(rival[1], name=rival[1].name + BF16, effect=found.bf16)
+    rows: list[tuple[Mix | None, Tried]] = [*fp32, (None, bf16), *tried[len(fp32) :]]
+    measured = tuple((mix, _with_times(one, times)) for mix, one in rows)
     return Timed(measured, times.noise, round(times.claim, 4))
 
 
 def _with_fp32(
-    exported: Network, found: Found, costs: Mapping[str, LayerCost]
+    exported: Network, outputs: Sequence[str], found: Found, costs: Mapping[str, LayerCost]
 ) -> list[tuple[Mix, Effect | None]]:
-    """Put fp32 before the mixes, and fp32 with masks where they are predicted to help."""
+    """Put fp32 before the mixes, and fp32 with all that makes it faster without int8."""
     fp32 = Mix(FP32, exported, None)
-    masked = fp32.with_masks(costs)
+    joined = with_joined_shuffles(exported, outputs)
+    fewer = len(joined.param.layers) < len(exported.param.layers)
+    better = Mix(FP32 + JOINED, joined, None) if fewer else fp32
+    masked = better.with_masks(costs)
+    better = masked if masked.masks else better
     plain: list[tuple[Mix, Effect | None]] = [(fp32, None)]
-    return [*plain, *([(masked, None)] if masked.masks else []), *found.tried]
+    return [*plain, *([] if better is fp32 else [(better, None)]), *found.tried]
+
+
+def _rival(tried: Sequence[tuple[Mix, Tried]]) -> tuple[Mix, Tried]:
+    """Take the form of fp32 that is thought to be the fastest."""
+    return [pair for pair in tried if not pair[0].int8][-1]
 
 
 def _measured(
@@ -119,15 +133,17 @@ def _measured(
     width, height = project.input.size
     held = {mix.name for mix, one in tried if one.broken is None}
     few = exported.nbytes > _LARGE or len(held) > _MOST
-    named = {FP32, ALL, *_candidates(found)}
+    rival = _rival(tried)[0]
+    named = {FP32, rival.name, ALL, *_candidates(found)}
     named |= {chain.start.name for chain in found.chains[:1]} | (set() if few else held)
-    chosen = [mix for mix, _ in tried if mix.name.removesuffix(MASKED) in named]
+    chosen = [mix for mix, _ in tried if {mix.name, mix.name.removesuffix(MASKED)} & named]
     mixes = [mix for mix, _ in tried]
     with tempfile.TemporaryDirectory(prefix="search-", dir=project.work_dir) as folder:
-        networks = {FP32: TimedNetwork(files), BF16: TimedNetwork(files, bf16=True)}
+        networks = {FP32: TimedNetwork(files)}
         for number, mix in enumerate(mixes):
             if mix in chosen and mix.name != FP32:
                 networks[mix.name] = TimedNetwork(_written(mix, files, Path(folder), number))
+        networks[rival.name + BF16] = replace(networks[rival.name], bf16=True)
         feedback.note(f"search: {len(networks) + 1} networks are timed in turn")
         return measure_networks(
             networks, (3, height, width), baseline=FP32, seconds=NETWORKS_SECONDS, feedback=feedback

@@ -3,6 +3,7 @@
 import numpy as np
 
 from quantkit.errors import InputError
+from quantkit.model.channel_shuffle import with_joined_shuffles
 from quantkit.model.feature_mask import FEATURE_MASK
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
@@ -15,8 +16,9 @@ def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
 
     Args:
         network: The network as it was.
-        prepared: The same graph. Layers may have other weights, biases that they had not and other
-            feature masks, and a 1x1 Convolution may be an InnerProduct.
+        prepared: The same graph, but that channel shuffles may be one layer. Layers may have other
+            weights, biases that they had not and other feature masks, and a 1x1 Convolution may be
+            an InnerProduct.
 
     Returns:
         The layers as they were, in the order of the .param.
@@ -24,6 +26,7 @@ def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
     Raises:
         InputError: The graphs differ in more than that; the layer is named.
     """
+    network, prepared = with_joined_shuffles(network), with_joined_shuffles(prepared)
     names = [layer.name for layer in network.param.layers]
     if names != [layer.name for layer in prepared.param.layers]:
         message = "the table's network has other layers than the exported one; calibrate again"

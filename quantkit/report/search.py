@@ -82,4 +82,8 @@ def _written(report: SearchReport) -> list[str]:
         masks = (
             f"; 31=64 for {len(report.masks)} layers in {report.table}.param, which ncnn2int8 drops"
         )
+    if report.joined_shuffles:
+        masks += (
+            f"; {report.joined_shuffles} channel shuffles run as one layer in {report.table}.param"
+        )
     return [f"Written: table {report.table}, with the reason for every layer in fp32{masks}."]

@@ -36,10 +36,11 @@ def choose(tried: Sequence[Tried], *, claim: float) -> tuple[Tried, str]:
         message = "no mix with a layer in int8 holds the bounds: loosen them, or keep fp32"
         raise GateFailed(message)
     fastest = min(timed, key=_ratio)
-    if _ratio(fastest) > 1 - claim:
+    fp32 = min((_ratio(one) for one in tried if one.exact), default=1.0)
+    if _ratio(fastest) > fp32 * (1 - claim):
         message = (
-            f"the fastest mix that holds the bounds takes {_ratio(fastest):.2f} of fp32's time,"
-            f" which is not less by more than {claim:.0%}: keep fp32"
+            f"the fastest mix that holds the bounds takes {_ratio(fastest) / fp32:.2f} of fp32's"
+            f" time, which is not less by more than {claim:.0%}: keep fp32"
         )
         raise GateFailed(message)
     alike = [one for one in timed if _ratio(one) <= _ratio(fastest) * (1 + claim)]

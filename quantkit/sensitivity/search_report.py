@@ -77,6 +77,11 @@ class Tried:
     p10_ratio: float | None = None
     pareto: bool = False
 
+    @property
+    def exact(self) -> bool:
+        """Whether it is fp32, in a form whose outputs were not looked at as they are the same."""
+        return not self.int8_layers and self.effect is None
+
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -121,6 +126,7 @@ class SearchReport:
         table_sha256: Hash of that table.
         key: Hash of what the search was asked for.
         masks: Layers for which Winograd is switched off.
+        joined_shuffles: How many channel shuffles are one layer instead of three.
         confirmed: On validation data.
     """
 
@@ -141,6 +147,7 @@ class SearchReport:
     table_sha256: str
     key: str
     masks: tuple[str, ...] = ()
+    joined_shuffles: int = 0
     confirmed: Confirmation | None = None
 
     def to_json(self) -> dict[str, Any]:
