@@ -332,6 +332,30 @@ def test_sensitivity_ranks_every_layer_and_resumes(quantkit: Command) -> None:
     assert len(journal.read_bytes().splitlines()) == len(lines) + 1
 
 
+def test_sensitivity_says_beforehand_what_it_costs_and_keeps_to_its_budget(
+    quantkit: Command,
+) -> None:
+    code, out, err = quantkit("sensitivity", "--budget", "3s", "--crops", "8", "--ap-crops", "12")
+    assert code == 0, err
+    assert re.search(r"\d+ runs from a layer on, about \d+ s", err)
+    assert "all layers but one in int8" in err
+    assert "layers, worst first" in out
+    assert max(map(len, out.splitlines())) <= 100
+    _, _, again = quantkit("sensitivity", "--budget", "3s", "--crops", "8", "--ap-crops", "12")
+    assert "goes on as planned" in again
+
+
+def test_sensitivity_tells_what_to_do_about_the_worst(quantkit: Command) -> None:
+    value = quantkit.json("sensitivity", "--crops", "4", "--ap-crops", "8", "--ap-layers", "3")
+    advised = [layer for layer in value["layers"] if layer["advice"]]
+    assert len(advised) == 3
+    assert value["ap_crops"] == 8
+    for layer in advised:
+        assert layer["ap_drop_ci"][0] <= layer["ap_drop_ci"][1]
+        assert layer["without"]["oks_drop"] is not None
+        assert all(one["sentence"] and one["remedy"] for one in layer["advice"])
+
+
 def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) -> None:
     train = quantkit.project.root / "train"
     val = quantkit.project.root / "val"
@@ -357,6 +381,7 @@ def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) 
         (("calibrate", "--calib-set", "none"), "none.json: cannot be read"),
         (("quantize", "absent.table"), "absent.table: cannot be read"),
         (("sensitivity", "--project", "nowhere"), "cannot be read"),
+        (("sensitivity", "--budget", "soon"), "is no time: give one such as 30s, 5m or 1h"),
         (("init",), "give one of --mmpose, --onnx, --ncnn or --demo"),
     ],
 )

@@ -124,7 +124,8 @@ def test_tinypose_loses_about_what_it_loses_with_ncnn2table(
 
 def test_sensitivity_names_the_layers_that_ruin_tinypose(tmp_path: Path, real_data: Path) -> None:
     project = real_project(tmp_path, real_data, TINYPOSE)
-    report = rank_layers(project, effort=Effort(crops=2, ap_layers=0), feedback=Feedback())
+    effort = Effort(crops=2, ap_crops=16, ap_layers=4)
+    report = rank_layers(project, table="kl", effort=effort, feedback=Feedback())
     assert len(report.layers) == 269
     # The depthwise convolutions behind the sums whose few huge channels take all the levels.
     worst = [layer.name for layer in report.layers[:6]]
@@ -132,3 +133,7 @@ def test_sensitivity_names_the_layers_that_ruin_tinypose(tmp_path: Path, real_da
     assert {"Conv_237", "Conv_241", "Conv_248"} <= set(worst)
     assert report.all_int8.sqnr_db is not None
     assert report.all_int8.sqnr_db < 8
+    assert report.labels == "labels"
+    advice = {one.cause: one for one in report.layers[0].advice}
+    assert "of its 40 input channels take the range" in advice["range"].sentence
+    assert (advice["range"].gain_db or 0) > 0
