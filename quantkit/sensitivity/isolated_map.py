@@ -175,18 +175,23 @@ def isolated_map(
 def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     work: Callable[[Any], Any] | None = None
+    # The parent has closed its end.
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        try:
-            while True:
-                message = connection.recv()
+        while True:
+            message = connection.recv()
+            try:
                 if isinstance(message, _Open):
                     work = None  # The networks of the last session are freed before the next.
                     work = message.session(*message.arguments)
-                elif work is not None:
-                    connection.send(work(message))
-        except QuantkitError as error:
-            connection.send(error)
-        except Exception as error:
-            # Not the layer's doing but a mistake here, which must not pass for a death.
-            traceback.print_exc()
-            connection.send(BackendDied(f"a child process failed: {error!r}"))
+                    continue
+                assert work is not None
+                answer = work(message)
+            except QuantkitError as error:
+                answer = error
+            except Exception as error:
+                # Not the layer's doing but a mistake here, which must not pass for a death.
+                traceback.print_exc()
+                answer = BackendDied(f"a child process failed: {error!r}")
+            connection.send(answer)
+            if isinstance(answer, QuantkitError):
+                return

@@ -90,3 +90,12 @@ def open_mistake() -> Callable[[int], int]:
 def test_a_mistake_of_the_program_is_not_taken_for_a_death() -> None:
     with pytest.raises(BackendDied, match="a child process failed: ZeroDivisionError"):
         list(isolated_map(open_mistake, (), [0, 1]))
+
+
+def test_a_pool_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    with IsolatedPool(1) as pool:
+        assert dict(pool.map(open_square, (0,), [2])) == {2: 4}
+        pool._idle[0].connection.close()
+        pool._idle[0].process.join(20)
+        assert pool._idle[0].process.exitcode == 0
+    assert capfd.readouterr().err == ""
