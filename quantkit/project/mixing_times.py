@@ -97,7 +97,8 @@ def timed(
     times = _measured(project, exported, files, tried, found, feedback)
     rival = _rival(tried)
     fp32 = [(mix, one) for mix, one in tried if not mix.int8]
-    bf16 = replace(rival[1], name=rival[1].name + BF16, effect=found.bf16)
+    broken = bounds.broken_by(found.bf16)
+    bf16 = replace(rival[1], name=rival[1].name + BF16, effect=found.bf16, broken=broken)
     rows: list[tuple[Mix | None, Tried]] = [*fp32, (None, bf16), *tried[len(fp32) :]]
     measured = tuple((mix, _with_times(one, times)) for mix, one in rows)
     return Timed(measured, times.noise, round(times.claim, 4))
