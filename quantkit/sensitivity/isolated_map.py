@@ -159,19 +159,6 @@ class IsolatedPool:
         return [child for child in busy if child.connection in answered]
 
 
-def isolated_map(
-    open_session: Callable[..., Callable[[Task], Result]],
-    arguments: tuple[Any, ...],
-    tasks: Sequence[Task],
-    *,
-    workers: int = 2,
-    patience: float = 600.0,
-) -> Iterator[tuple[Task, Result | Died]]:
-    """Do a single map, as `IsolatedPool.map` does, in child processes of its own."""
-    with IsolatedPool(workers, patience=patience) as pool:
-        yield from pool.map(open_session, arguments, tasks)
-
-
 def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     work: Callable[[Any], Any] | None = None

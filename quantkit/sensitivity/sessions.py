@@ -1,4 +1,4 @@
-"""The work on single layers, done in child processes by `isolated_map`.
+"""The work on single layers, done in child processes by an `IsolatedPool`.
 
 Each session loads the networks once and walks through them; the layers that it is asked for must
 come in the order of the network. So a layer costs the runs behind it, and no loading but its own.

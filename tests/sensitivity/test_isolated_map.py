@@ -1,12 +1,24 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from quantkit.errors import BackendDied, InputError
-from quantkit.sensitivity.isolated_map import Died, IsolatedPool, isolated_map
+from quantkit.sensitivity.isolated_map import Died, IsolatedPool
+
+
+def isolated_map(
+    open_session: Callable[..., Callable[[int], int]],
+    arguments: tuple[int, ...],
+    tasks: Sequence[int],
+    *,
+    workers: int = 2,
+    patience: float = 600.0,
+) -> Iterator[tuple[int, int | Died]]:
+    with IsolatedPool(workers, patience=patience) as pool:
+        yield from pool.map(open_session, arguments, tasks)
 
 
 def open_square(offset: int) -> Callable[[int], int]:
