@@ -14,6 +14,7 @@ from quantkit.cli import (
     export,
     init,
     quantize,
+    report,
     select,
     sensitivity,
     table,
@@ -50,6 +51,7 @@ for name, command in (
     ("quantize", quantize.quantize),
     ("sensitivity", sensitivity.sensitivity),
     ("eval", evaluate.evaluate),
+    ("report", report.report),
     ("demo", demo.demo),
 ):
     app.command(name)(command)

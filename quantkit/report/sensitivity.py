@@ -74,6 +74,18 @@ def advice_line(advice: Advice) -> str:
     return f"{advice.sentence} Remedy: {advice.remedy}{gain}."
 
 
+def advised(layers: Sequence[LayerSensitivity]) -> list[LayerSensitivity]:
+    """Choose the layers whose findings are shown: the first few that have any."""
+    return [one for one in layers if one.advice][:_ADVISED]
+
+
+def said(layer: LayerSensitivity) -> list[Advice]:
+    """Choose the findings on a layer that are shown, one a remedy."""
+    # Several findings may lead to one remedy: the first of them says enough.
+    remedies = {one.remedy: one for one in reversed(layer.advice)}
+    return [one for one in layer.advice if remedies[one.remedy] is one][:_SAID]
+
+
 def _table(*, timed: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("#", justify="right")
@@ -122,11 +134,8 @@ def _short(effect: Effect) -> str:
 
 def _advice(shown: Sequence[LayerSensitivity]) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    for layer in [one for one in shown if one.advice][:_ADVISED]:
-        # Several findings may lead to one remedy: the first of them says enough.
-        remedies = {one.remedy: one for one in reversed(layer.advice)}
-        findings = [one for one in layer.advice if remedies[one.remedy] is one][:_SAID]
-        lines = [Padding(Text(advice_line(one)), (0, 0, 0, 2)) for one in findings]
+    for layer in advised(shown):
+        lines = [Padding(Text(advice_line(one)), (0, 0, 0, 2)) for one in said(layer)]
         parts += [Text(layer.name), *lines]
     return [Text(), Text("What to do", "bold"), *parts] if parts else []
 

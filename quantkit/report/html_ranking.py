@@ -1,0 +1,90 @@
+"""The ranking of the layers for a report: all of them, and what to do about the worst."""
+
+from quantkit.report.html_markup import escaped, table
+from quantkit.report.sensitivity import advice_line, advised, decibels, drop, said
+from quantkit.sensitivity.figures import Effect
+from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
+
+_NUMBERS = (
+    "#",
+    "MACs",
+    "alone, dB",
+    "weights",
+    "input",
+    "gain, dB",
+    "OKS drop",
+    "ms fp32",
+    "ms int8",
+)
+_COLUMNS = (
+    *("#", "layer", "type", "MACs", "alone, dB", "weights", "input", "gain, dB", "OKS drop"),
+    *("AP drop, 95 %", "ms fp32", "ms int8", "better in"),
+)
+
+
+def ranking_table(report: SensitivityReport) -> str:
+    """Write every layer of a ranking as a row."""
+    rows = [_row(report, k, layer) for k, layer in enumerate(report.layers, start=1)]
+    used = [k for k in range(len(_COLUMNS)) if k < 3 or any(row[k] for row in rows)]
+    names = [_COLUMNS[k] for k in used]
+    return table(names, [[escaped(row[k]) for k in used] for row in rows], numbers=_NUMBERS)
+
+
+def ranking_sentence(report: SensitivityReport) -> str:
+    """Say what the figures of a ranking are."""
+    effect = report.all_int8
+    whole = decibels(effect) if effect.sqnr_db is None else f"{decibels(effect)} dB"
+    text = (
+        f"Table {report.table}, {report.crops} crops of {report.calibration_set}. Alone: SQNR of"
+        " the network's output with only this layer in int8; weights, input: with only these"
+        " rounded; gain: what the int8 network gains with this layer in fp32. All layers in int8:"
+        f" {whole}{_ap(effect)}."
+    )
+    if any(layer.alone.peak_noise_db is not None for layer in report.layers):
+        text += " Ranked by the noise in the map of each keypoint against its peak, alone."
+    if report.rank_agreement is not None:
+        text += f" Rank correlation with their OKS drop: {report.rank_agreement:.2f}."
+    if report.ap_crops:
+        against = "the labels" if report.labels == "labels" else "the keypoints of fp32 as labels"
+        text += f" AP on {report.ap_crops} crops, against {against}."
+    if report.left_out:
+        text += f" Left in fp32 by the table: {', '.join(report.left_out)}."
+    return text
+
+
+def advice_list(report: SensitivityReport) -> list[str]:
+    """Write the findings on the worst layers, each with its remedy."""
+    layers = advised(report.layers)
+    parts = ["<h3>What to do</h3>"] if layers else []
+    for layer in layers:
+        lines = "".join(f"<li>{escaped(advice_line(one))}</li>" for one in said(layer))
+        parts.append(f"<p><b>{escaped(layer.name)}</b></p><ul>{lines}</ul>")
+    return parts
+
+
+def _row(report: SensitivityReport, place: int, layer: LayerSensitivity) -> tuple[str, ...]:
+    gain = layer.gain_db(report.all_int8)
+    oks = layer.alone.oks_drop
+    return (
+        str(place),
+        layer.name,
+        layer.type,
+        f"{layer.macs_share:.1%}",
+        decibels(layer.alone),
+        "" if layer.weights is None else decibels(layer.weights),
+        "" if layer.activations is None else decibels(layer.activations),
+        "" if gain is None else f"{gain:+.2f}",
+        "" if oks is None else f"{oks:.4f}",
+        drop(layer.alone),
+        _ms(layer.ms_fp32),
+        _ms(layer.ms_int8),
+        layer.recommended or "",
+    )
+
+
+def _ap(effect: Effect) -> str:
+    return f", AP drop {drop(effect)}" if effect.ap_drop is not None else ""
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

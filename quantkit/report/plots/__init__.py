@@ -1,0 +1,1 @@
+"""What has been measured, as PNG: one picture a file."""
