@@ -6,7 +6,7 @@ from typing import Final
 
 from quantkit.report.contents import Missing, ReportContents
 from quantkit.report.html_markup import escaped, paragraph, table
-from quantkit.report.html_ranking import advice_list, ranking_sentence, ranking_table
+from quantkit.report.html_ranking import advice_list, ranking_sentence, ranking_tables
 from quantkit.report.html_tables import (
     backends_table,
     search_sentences,
@@ -87,14 +87,13 @@ def _ranking(contents: ReportContents, pictures: Mapping[str, bytes]) -> list[st
     found = contents.ranking
     if found is None:
         return []
-    every = ranking_table(found)
     return [
         "<h2>Layers, worst first</h2>",
         paragraph(ranking_sentence(found)),
         *_figure(pictures, RANKING, "The worst layers", ""),
         *_figure(pictures, ALL_LAYERS, "All layers by their place in the ranking", ""),
         *advice_list(found),
-        f"<details open><summary>All {len(found.layers)} layers</summary>{every}</details>",
+        *ranking_tables(found),
     ]
 
 

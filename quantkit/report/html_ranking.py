@@ -20,14 +20,23 @@ _COLUMNS = (
     *("#", "layer", "type", "MACs", "alone, dB", "weights", "input", "gain, dB", "OKS drop"),
     *("AP drop, 95 %", "ms fp32", "ms int8", "better in"),
 )
+_ALWAYS = 3
+_SHOWN = 40
 
 
-def ranking_table(report: SensitivityReport) -> str:
-    """Write every layer of a ranking as a row."""
+def ranking_tables(report: SensitivityReport) -> list[str]:
+    """Write every layer of a ranking as a row; those after the worst can be folded away."""
     rows = [_row(report, k, layer) for k, layer in enumerate(report.layers, start=1)]
-    used = [k for k in range(len(_COLUMNS)) if k < 3 or any(row[k] for row in rows)]
+    used = [k for k in range(len(_COLUMNS)) if k < _ALWAYS or any(row[k] for row in rows)]
     names = [_COLUMNS[k] for k in used]
-    return table(names, [[escaped(row[k]) for k in used] for row in rows], numbers=_NUMBERS)
+    cells = [[escaped(row[k]) for k in used] for row in rows]
+    first, rest = cells[:_SHOWN], cells[_SHOWN:]
+    parts = [table(names, first, numbers=_NUMBERS)]
+    if rest:
+        folded = table(names, rest, numbers=_NUMBERS)
+        summary = f"The other {len(rest)} layers"
+        parts.append(f"<details><summary>{summary}</summary>{folded}</details>")
+    return parts
 
 
 def ranking_sentence(report: SensitivityReport) -> str:

@@ -65,7 +65,7 @@ def _alone(axes: Axes, layers: Sequence[LayerSensitivity]) -> None:
     axes.set_xlim(low, high)
     axes.set_title("this layer alone in int8")
     ranks = ", | peak to noise (ranks)" if len(known) > len(layers) else ""
-    axes.set_xlabel(f"● output SQNR{ranks}, dB")
+    axes.set_xlabel(f"● SQNR{ranks}, dB")
 
 
 def _gain(axes: Axes, layers: Sequence[LayerSensitivity], report: SensitivityReport) -> None:

@@ -51,7 +51,7 @@ def _ranges(axes: Axes, layer: LayerView, order: Order) -> None:
     axes.plot(np.arange(1, alive + 1), sizes[:alive], ".", color=BLUE, markersize=3.5)
     if alive:
         set_log(axes, sizes[alive - 1], sizes[0])
-    axes.set_title(short_name(layer.name, 27), fontweight="bold", pad=14)
+    axes.set_title(short_name(layer.name, 22), fontweight="bold", pad=14)
     axes.text(0, 1.02, _facts(layer, len(sizes) - alive), transform=axes.transAxes, fontsize=8)
 
 
