@@ -27,7 +27,9 @@ from quantkit.sensitivity.report import SensitivityReport
 from quantkit.storage import sha256_bytes
 
 WORST: Final = 4
-CROPS: Final = 8
+CROPS: Final = 128
+"""Rare crops hold the values that decide thresholds: with 8 of them simplepose's largest input is
+8.3 where it is 166 with all."""
 _LEVELS: Final = 127
 _OTHERS: Final[tuple[MethodName, ...]] = ("kl", "mse")
 

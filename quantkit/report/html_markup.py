@@ -1,8 +1,12 @@
 """The few elements of HTML that a report consists of."""
 
 import html
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SEAMS = re.compile(r"([_./])(?=\w)")
 
 
 def escaped(text: str) -> str:
@@ -14,6 +18,16 @@ def escaped(text: str) -> str:
     """
     shown = "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSEEN else c for c in text)
     return html.escape(shown)
+
+
+def breakable(name: str) -> str:
+    """Escape a long name and let it break after its underscores, dots and slashes.
+
+    Example:
+        >>> breakable("stage1_conv")
+        'stage1_<wbr>conv'
+    """
+    return _SEAMS.sub(r"\1<wbr>", escaped(name))
 
 
 def paragraph(text: str) -> str:
@@ -48,6 +62,3 @@ def table(
         kind = f' class="{classes[place]}"' if classes and classes[place] else ""
         lines.append(f"<tr{kind}>{cells}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

@@ -1,25 +1,15 @@
 """The ranking of the layers for a report: all of them, and what to do about the worst."""
 
-from quantkit.report.html_markup import escaped, table
-from quantkit.report.sensitivity import advice_line, advised, decibels, drop, said
+from quantkit.report.html_markup import breakable, escaped, table
+from quantkit.report.sensitivity import SHORT_TYPES, advice_line, advised, decibels, drop, said
 from quantkit.sensitivity.figures import Effect
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
 
-_NUMBERS = (
-    "#",
-    "MACs",
-    "alone, dB",
-    "weights",
-    "input",
-    "gain, dB",
-    "OKS drop",
-    "ms fp32",
-    "ms int8",
-)
 _COLUMNS = (
-    *("#", "layer", "type", "MACs", "alone, dB", "weights", "input", "gain, dB", "OKS drop"),
-    *("AP drop, 95 %", "ms fp32", "ms int8", "better in"),
+    *("#", "layer", "type", "MACs", "alone", "weights", "input", "gain", "OKS drop"),
+    *("AP drop, 95 %", "ms fp32", "ms int8", "best"),
 )
+_NUMBERS = (_COLUMNS[0], *_COLUMNS[3:12])
 _ALWAYS = 3
 _SHOWN = 40
 
@@ -29,7 +19,7 @@ def ranking_tables(report: SensitivityReport) -> list[str]:
     rows = [_row(report, k, layer) for k, layer in enumerate(report.layers, start=1)]
     used = [k for k in range(len(_COLUMNS)) if k < _ALWAYS or any(row[k] for row in rows)]
     names = [_COLUMNS[k] for k in used]
-    cells = [[escaped(row[k]) for k in used] for row in rows]
+    cells = [[breakable(row[k]) if k == 1 else escaped(row[k]) for k in used] for row in rows]
     first, rest = cells[:_SHOWN], cells[_SHOWN:]
     parts = [table(names, first, numbers=_NUMBERS)]
     if rest:
@@ -44,9 +34,10 @@ def ranking_sentence(report: SensitivityReport) -> str:
     effect = report.all_int8
     whole = decibels(effect) if effect.sqnr_db is None else f"{decibels(effect)} dB"
     text = (
-        f"Table {report.table}, {report.crops} crops of {report.calibration_set}. Alone: SQNR of"
-        " the network's output with only this layer in int8; weights, input: with only these"
-        " rounded; gain: what the int8 network gains with this layer in fp32. All layers in int8:"
+        f"Table {report.table}, {report.crops} crops of {report.calibration_set}. Alone: SQNR in"
+        " dB of the network's output with only this layer in int8; weights, input: with only these"
+        " rounded; gain: dB that the int8 network gains with this layer in fp32; best: the"
+        " precision that the figures speak for. All layers in int8:"
         f" {whole}{_ap(effect)}."
     )
     if any(layer.alone.peak_noise_db is not None for layer in report.layers):
@@ -77,7 +68,7 @@ def _row(report: SensitivityReport, place: int, layer: LayerSensitivity) -> tupl
     return (
         str(place),
         layer.name,
-        layer.type,
+        SHORT_TYPES.get(layer.type, layer.type),
         f"{layer.macs_share:.1%}",
         decibels(layer.alone),
         "" if layer.weights is None else decibels(layer.weights),

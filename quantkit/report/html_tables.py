@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.report.html_markup import escaped, table
+from quantkit.report.html_markup import breakable, escaped, table
 from quantkit.report.layer_view import LayerView
 from quantkit.report.search import drop_text
+from quantkit.report.sensitivity import SHORT_TYPES
 from quantkit.sensitivity.search_report import SearchReport, Tried
 
 _BACKENDS = (
@@ -40,8 +41,8 @@ def views_table(views: Sequence[LayerView]) -> str:
         "channels",
     )
     columns = (*names, "weight range", "least levels")
-    rows = [list(map(escaped, _view(view))) for view in views]
-    return table(columns, rows, numbers=(*columns[2:6], *columns[7:]))
+    rows = [[breakable(view.name), *map(escaped, _view(view))] for view in views]
+    return table(columns, rows, numbers=columns[2:])
 
 
 def search_sentences(report: SearchReport) -> list[str]:
@@ -96,8 +97,7 @@ def _backend(row: Row, baseline: str | None) -> tuple[str, ...]:
 def _view(view: LayerView) -> tuple[str, ...]:
     spread = view.weight_range
     return (
-        view.name,
-        view.type,
+        SHORT_TYPES.get(view.type, view.type),
         f"{view.statistics.absmax:.4g}",
         f"{view.threshold:.4g}",
         view.clipped,

@@ -12,11 +12,12 @@ from rich.text import Text
 from quantkit.sensitivity.figures import Advice, Effect
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
 
-_SHORT: Final = {
+SHORT_TYPES: Final = {
     "Convolution": "conv",
     "ConvolutionDepthWise": "dw conv",
     "InnerProduct": "inner",
 }
+"""Names of ncnn types that leave room for figures."""
 _SAID: Final = 2  # findings of a layer
 _ADVISED: Final = 5  # layers
 
@@ -107,7 +108,7 @@ def _row(report: SensitivityReport, layer: LayerSensitivity, *, timed: bool) -> 
     )
     return [
         layer.name,
-        _SHORT.get(layer.type, layer.type),
+        SHORT_TYPES.get(layer.type, layer.type),
         f"{layer.macs_share:.1%}",
         decibels(layer.alone),
         _parts(layer),

@@ -16,6 +16,7 @@ from quantkit.project.calibrating import calibrate_model
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.ranking import rank_layers
+from quantkit.report.html_markup import breakable
 from quantkit.sensitivity.plan import Effort
 from quantkit.storage import sha256_file, write_atomically
 from tests.projects import small_project
@@ -66,7 +67,7 @@ def test_what_was_measured_becomes_a_page_and_pictures_always_the_same(
     page = (project.work_dir / "report.html").read_text()
     ranking = json.loads((project.work_dir / "sensitivity.json").read_text())
     for layer in ranking["layers"]:
-        assert f"<td>{layer['name']}</td>" in page
+        assert f"<td>{breakable(layer['name'])}</td>" in page
     rows = json.loads((project.work_dir / "eval" / "eval.json").read_text())["rows"]
     assert f"{rows[1]['ap']:.4f}" in page
     assert "collected again from 8 calibration crops" in page
