@@ -26,6 +26,8 @@ Array = NDArray[np.float32]
 
 SAMPLED_VALUES: Final = 1 << 19
 """About how many values of a blob its histogram counts, over all crops."""
+DENSELY_SAMPLED: Final = 1 << 22
+"""The same for the method `mse`: rare outliers decide the least squared error."""
 _FEWEST_OF_A_CROP: Final = 1 << 9
 _UNKNOWN_TOTAL: Final = 256
 
@@ -59,8 +61,8 @@ def collect_streaming(
             where that is not known.
         describe: Names a crop, counted from 0, in errors.
         channels: Also find the largest absolute value of each channel.
-        sampled: About how many values of a blob its histogram counts, over `total` crops. Rare
-            outliers decide the least squared error, which wants more than the other methods.
+        sampled: About how many values of a blob its histogram counts, over `total` crops;
+            `DENSELY_SAMPLED` for the method `mse`.
 
     Raises:
         InputError: There are no crops, a crop has a wrong shape, or an activation is NaN or

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from quantkit.calibration.calibrate import Calibration, calibrate
 from quantkit.calibration.methods import METHODS
 from quantkit.calibration.statistics import ActivationStatistics
-from quantkit.calibration.streaming import collect_streaming
+from quantkit.calibration.streaming import DENSELY_SAMPLED, collect_streaming
 from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError, QuantkitError, Unavailable
 from quantkit.model.eligibility import int8_layers
@@ -183,6 +183,7 @@ class _Tuning:
             material.feedback.progress,
             material.threads,
             total=material.total,
+            sampled=DENSELY_SAMPLED,
         )
         states = [
             self._judged(network, calibrate(network, statistics, method), statistics, method)

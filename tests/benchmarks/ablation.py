@@ -24,6 +24,7 @@ from quantkit.evaluation.decode import decode, to_image
 from quantkit.evaluation.evaluate import Evaluation, score
 from quantkit.evaluation.head import HeadSpec
 from quantkit.evaluation.predictions import PersonPrediction, Predictions
+from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
@@ -131,7 +132,7 @@ def ablate(real: Path, net: str, half: int, recipe: Recipe, say: Callable[[str],
     validation = Validation.of(real, net)
     files = validation.files
     network, tensors = read_network(files), half_of_the_boxes(real, half)
-    search, held_out = judges(len(tensors))
+    search, held_out = judges(len(tensors), len(int8_layers(network)))
 
     def report(what: str, prepared: Network, table: CalibrationTable) -> None:
         say(f"{net} half {half}  {what:<34}{validation.row(quantize(prepared, table))}")
