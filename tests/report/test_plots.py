@@ -58,10 +58,10 @@ def test_a_picture_depends_on_neither_the_date_nor_a_users_matplotlibrc(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = draw_drops(COMPARISON)
-    monkeypatch.setitem(matplotlib.rcParams, "font.size", 31.0)
+    monkeypatch.setitem(matplotlib.rcParams, "axes.linewidth", 31.0)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     assert draw_drops(COMPARISON) == first
-    assert matplotlib.rcParams["font.size"] == 31.0
+    assert matplotlib.rcParams["axes.linewidth"] == 31.0
     assert b"tIME" not in first
     assert b"Software" not in first
 
