@@ -5,6 +5,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from quantkit.report.sensitivity import drop
 from quantkit.sensitivity.search_report import SearchReport, Tried
 
 
@@ -17,8 +18,8 @@ def search_table(report: SearchReport) -> Group:
     title = f"{report.model}: fastest mix from table {report.base}, chosen: {report.chosen}"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("mix", overflow="fold")
-    for name in ("int8", "fp32 MACs", "ms", "p10", "of fp32", "SQNR, dB", "AP drop"):
-        table.add_column(name, justify="right")
+    for name in ("int8", "fp32 MACs", "ms", "p10", "of fp32", "dB", "AP drop, 95 %"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for one in report.tried:
         if one.ratio is not None or one.broken is None:
@@ -37,8 +38,8 @@ def _row(one: Tried) -> tuple[str, ...]:
         "" if one.p10_ms is None else f"{one.p10_ms:.3f}",
         "" if one.ratio is None else f"{one.ratio:.2f}",
         "" if effect is None or effect.sqnr_db is None else f"{effect.sqnr_db:.1f}",
-        "" if effect is None else drop_text(effect.ap_drop, effect.ap_drop_ci),
-        one.broken or ("on the front" if one.pareto else ""),
+        "" if effect is None else drop(effect),
+        one.broken or ("*" if one.pareto else ""),
     )
 
 
@@ -67,13 +68,15 @@ def _times(report: SearchReport) -> str:
 def _accuracy(report: SearchReport) -> str:
     persons = f"{report.persons} train persons"
     against = "labels" if report.labels == "labels" else "the keypoints of fp32 as labels"
-    text = f"SQNR and drop: on {persons}, against {against}."
+    text = (
+        f"SQNR in dB and drop: on {persons}, against {against}; *: none is better in all of them."
+    )
     found = report.confirmed
     if found is None:
         return text
-    drop = drop_text(found.ap_drop, found.ap_drop_ci) or "no labels"
+    lost = drop_text(found.ap_drop, found.ap_drop_ci) or "no labels"
     oks = "" if found.oks_vs_fp32 is None else f", OKS to fp32 {found.oks_vs_fp32:.4f}"
-    return f"{text} Confirmed once on {found.dataset}: AP drop {drop}{oks}."
+    return f"{text} Confirmed once on {found.dataset}: AP drop {lost}{oks}."
 
 
 def _written(report: SearchReport) -> list[str]:
