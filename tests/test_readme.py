@@ -145,7 +145,7 @@ def test_the_committed_results_are_those_of_the_demo(demo: tuple[Path, str]) -> 
 def test_the_everyday_commands_run(demo: tuple[Path, str], tmp_path: Path) -> None:
     everyday = next(block for block in blocks("sh") if "quantkit init --mmpose" in block)
     lines = [line for line in everyday.splitlines() if line.startswith("quantkit ")]
-    assert len(lines) == 5
+    assert len(lines) == 6
     init, *steps = lines
     run(init, tmp_path)
     assert "size = [256, 256]" in (tmp_path / "quantkit.toml").read_text()

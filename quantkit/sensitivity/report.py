@@ -10,7 +10,7 @@ from quantkit.errors import InputError
 from quantkit.sensitivity.figures import Advice, Effect, Labels, Signal
 from quantkit.storage import json_text, read_json
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
