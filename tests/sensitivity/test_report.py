@@ -79,7 +79,7 @@ def test_the_gain_is_counted_from_the_whole_network_in_int8() -> None:
     assert REPORT.layers[0].gain_db(Effect(10.0)) is None
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"schema": 3}', '{"schema": 2, "layers": [1]}'])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"schema": 3}', '{"schema": 3, "layers": [1]}'])
 def test_another_json_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(InputError, match=r"s\.json: (is not a sensitivity report|has schema 3)"):
