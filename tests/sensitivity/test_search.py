@@ -187,7 +187,7 @@ def test_the_summary_says_what_was_chosen_and_how_sure_it_is(tmp_path: Path) -> 
     console.print(search_table(report(table)))
     text = " ".join(console.export_text().split())
     assert "chosen: mix" in text
-    assert "0.0010 [-0.0100, 0.0100]" in text
+    assert "+.001 [-.010, +.010]" in text
     assert "differs by 1.0%, and less than 3% is not claimed" in text
     assert (
         "Confirmed once on val.json: AP drop 0.0010 [-0.0100, 0.0200], OKS to fp32 0.9900" in text
