@@ -134,10 +134,11 @@ class _Tuning:
         except InputError as error:
             self._note(_undone(_EQUALIZATION, plain, start, error), plain)
             return self._searched(plain)
-        if abs(equal.db - plain.db) < _NEAR_DB:
+        near = abs(equal.db - plain.db) < _NEAR_DB
+        if near:
             plain, equal = self._searched(plain), self._searched(equal, "equalized, ")
         better = self._better(_EQUALIZATION, plain, equal, start, detail)
-        return better if better.alone else self._searched(better)
+        return better if near else self._searched(better)
 
     def _step(
         self, name: str, state: _State, work: Callable[[_State], tuple[_State, str]]

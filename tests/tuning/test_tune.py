@@ -22,6 +22,7 @@ from quantkit.tuning.equalization.channel_graph import channel_graph
 from quantkit.tuning.equalization.fold import folded
 from quantkit.tuning.recipe import Material, Recipe, Step
 from quantkit.tuning.sqnr import sqnr_db
+from quantkit.tuning.thresholds_setting import thresholds_of
 from quantkit.tuning.tune import tune
 from tests.nets import INPUT, OUTPUT, crop, small_network
 from tests.quantization.agreement import run
@@ -134,6 +135,24 @@ def test_a_step_that_cannot_be_done_says_why_and_the_others_are_taken(
     assert "layer 'odd'" in step.detail
     assert any("equalization: dropped, cannot be done: layer 'odd'" in note for note in notes)
     assert found.steps[-1].name == STEPS["rounding"]
+
+
+def test_no_network_is_searched_twice(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Both are near each other, and no search helps.
+    monkeypatch.setattr(tuning, "_NEAR_DB", 1000.0)
+    monkeypatch.setattr(
+        tuning, "best_thresholds", lambda setting, *_, **__: spoilt_search(setting.table)
+    )
+    steps = [step.name for step in tune(material, UNLEARNED).steps]
+    assert [name for name in steps if "thresholds" in name] == [
+        "thresholds by the outputs",
+        "equalized, thresholds by the outputs",
+    ]
+
+
+def spoilt_search(table: CalibrationTable) -> SimpleNamespace:
+    spoilt = {name: value / 50 for name, value in thresholds_of(table).items()}
+    return SimpleNamespace(thresholds=spoilt, alone=spoilt)
 
 
 def test_each_step_can_be_looked_at(material: Material) -> None:
