@@ -41,7 +41,7 @@ def calibrate(
     select: SelectOption = "random",
     count: CountOption = None,
     seed: SeedOption = 0,
-    name: str | None = typer.Option(None, help="Name of the table [default: the method]."),
+    name: str | None = typer.Option(None, help="Name of the table (default: the method)."),
     keep_hazards: bool = typer.Option(
         False, "--keep-hazards", help="Also quantize the layers that the runtime gets wrong."
     ),

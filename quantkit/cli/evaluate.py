@@ -20,7 +20,7 @@ def evaluate(
     ] = False,
     backend: Annotated[list[str] | None, typer.Option(help="One backend; may be repeated.")] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Measure drops against this backend [default: the first].")
+        str | None, typer.Option(help="Measure drops against this backend (default: the first).")
     ] = None,
     table: Annotated[str, typer.Option(help="Table of the int8 model.")] = "best",
     max_drop: Annotated[

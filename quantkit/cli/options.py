@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 ProjectOption = Annotated[
     Path | None,
-    typer.Option("--project", help="Project file, or its folder [default: found upwards]."),
+    typer.Option("--project", help="Project file, or its folder (default: found upwards)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 OverwriteOption = Annotated[
@@ -21,12 +21,12 @@ MethodOption = Annotated[
     str | None,
     typer.Option(
         help="How thresholds are chosen: best, kl, minmax, aciq, percentile, percentile-99.9"
-        " or mse [default: best]."
+        " or mse (default: best)."
     ),
 ]
 SelectOption = Annotated[str, typer.Option(help="How crops are chosen: random or first.")]
 CountOption = Annotated[
-    int | None, typer.Option(help="How many person crops [default: 128, or all].", min=1)
+    int | None, typer.Option(help="How many person crops (default: 128, or all).", min=1)
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of the choice.", min=0)]
 CalibSetOption = Annotated[

@@ -19,7 +19,7 @@ def select(
     method: SelectOption = "random",
     count: CountOption = None,
     seed: SeedOption = 0,
-    name: str | None = typer.Option(None, help="Name of the set [default: from the choice]."),
+    name: str | None = typer.Option(None, help="Name of the set (default: from the choice)."),
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -39,7 +39,9 @@ def sensitivity(
     ] = None,
     min_sqnr: Annotated[
         float | None,
-        typer.Option(help="Search the fastest mix with an output SQNR of so many dB [25]."),
+        typer.Option(
+            help="Search the fastest mix with an output SQNR of so many dB (default: 25)."
+        ),
     ] = None,
     latency: Annotated[
         Path | None, typer.Option(help="Layer times of another machine: its latency.json.")

@@ -22,7 +22,7 @@ ParamOption = Annotated[
     Path | None, typer.Option(help="The fp32 .param it is for, instead of the project's model.")
 ]
 BinOption = Annotated[
-    Path | None, typer.Option(help="The .bin [default: beside the .param, by its name].")
+    Path | None, typer.Option(help="The .bin (default: beside the .param, by its name).")
 ]
 SizeOption = Annotated[
     tuple[int, int] | None,
