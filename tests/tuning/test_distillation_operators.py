@@ -10,9 +10,10 @@ from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.errors import InputError
 from quantkit.model.network import Network
 from quantkit.tuning.distillation.operators import OPERATORS
-from quantkit.tuning.distillation.torch_network import TorchNetwork, stored_weights
+from quantkit.tuning.distillation.torch_network import TorchNetwork
 from quantkit.tuning.sqnr import sqnr_db
 from tests.nets import INPUT, OUTPUT, NetBuilder
+from tests.tuning.stored_weights import stored_weights
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 SHAPE = (12, 9, 7)

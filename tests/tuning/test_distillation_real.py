@@ -19,9 +19,10 @@ from quantkit.model.source import NcnnFiles
 from quantkit.quantization.int8 import quantize
 from quantkit.tuning.distillation import DistillSetting, learn
 from quantkit.tuning.distillation.parameters import Parameters
-from quantkit.tuning.distillation.torch_network import TorchNetwork, stored_weights
+from quantkit.tuning.distillation.torch_network import TorchNetwork
 from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.sqnr import Outputs, sqnr_db
+from tests.tuning.stored_weights import stored_weights
 
 torch = pytest.importorskip("torch", exc_type=ImportError)
 pytestmark = pytest.mark.slow

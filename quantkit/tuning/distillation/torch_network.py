@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from quantkit.model.graph import Graph
-from quantkit.model.network import Network
 from quantkit.model.param import Layer, Param
 from quantkit.model.shape_rule import Shape
 from quantkit.model.shapes import blob_shapes
@@ -79,15 +78,6 @@ class TorchNetwork:
             for blob in layer.bottoms:
                 counts[blob] = counts.get(blob, 0) + 1
         return counts
-
-
-def stored_weights(torch: Any, network: Network) -> WeightSource:
-    """Take the weights that a network has, as constants."""
-    tensors = {
-        name: {role: torch.from_numpy(values.copy()) for role, values in weights.items()}
-        for name, weights in network.weights.items()
-    }
-    return lambda layer: tensors.get(layer.name, {})
 
 
 def _needed(param: Param, outputs: Sequence[str]) -> Param:
