@@ -1,0 +1,1 @@
+"""How a table settles: with the size of its calibration set, over seeds, between disjoint sets."""
