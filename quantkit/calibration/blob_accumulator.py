@@ -1,6 +1,7 @@
 """What one thread has seen of one blob so far."""
 
 import math
+from collections.abc import Sequence
 from typing import Final, Self
 
 import numpy as np
@@ -18,29 +19,26 @@ class BlobAccumulator:
     """Range of all values of a blob, and the histogram and the zeros of every so many of them.
 
     Args:
-        samples: How many values of a crop are counted in the histogram, about.
+        samples: How many values of a crop are counted in the histogram, about. There may be several
+            histograms, of which the first is summed up and dropped before the others.
         nonnegative: Whether the network allows no negative value in this blob: saves a look at all.
         channels: Also keep the largest absolute value of each channel.
     """
 
     def __init__(
         self,
-        samples: int,
+        samples: Sequence[int],
         *,
         nonnegative: bool = False,
         channels: bool = False,
     ) -> None:
-        self._samples = samples
+        self._samples = [_Sample(number) for number in samples]
         self._nonnegative = nonnegative
         self._layout: BlobLayout | None = None
         self._shape: tuple[int, ...] = ()
-        self._stride = 1
         self._minimum = math.inf
         self._maximum = -math.inf
         self._count = 0
-        self._histogram = GrowingHistogram()
-        self._waiting = np.empty(_WAITING, np.float32)
-        self._filled = 0
         self._channels: NDArray[np.float32] | None = np.zeros(0, np.float32) if channels else None
 
     def add(self, blob: BlobView, phase: int) -> bool:
@@ -57,10 +55,11 @@ class BlobAccumulator:
         if blob.layout is not self._layout:
             self._layout = blob.layout
             self._shape = blob.layout.shape
-            self._stride = sampling_stride(values.size, self._samples)
-        sample = values[phase % self._stride :: self._stride]
+            for sample in self._samples:
+                sample.fit(values.size)
+        sampled = [sample.of(values, phase) for sample in self._samples]
         high = float(np.maximum.reduce(values))
-        low = float(np.minimum.reduce(sample if self._nonnegative else values))
+        low = float(np.minimum.reduce(sampled[0] if self._nonnegative else values))
         if self._nonnegative and low > 0:
             low = float(np.minimum.reduce(values))
         if not (low > -math.inf and high < math.inf):
@@ -68,39 +67,62 @@ class BlobAccumulator:
         self._minimum = min(self._minimum, low)
         self._maximum = max(self._maximum, high)
         self._count += values.size
-        self._sample(sample)
+        for sample, taken in zip(self._samples, sampled, strict=True):
+            sample.add(taken)
         if self._channels is not None:
             self._channels = _largest(self._channels, channel_absmax(blob))
         return True
 
     def merge(self, other: Self) -> None:
-        """Take in what another thread has seen of the same blob."""
-        other._flush()
+        """Move over what another thread has seen of the same blob; later histograms stay there."""
         self._shape = self._shape or other._shape
         self._minimum = min(self._minimum, other._minimum)
         self._maximum = max(self._maximum, other._maximum)
         self._count += other._count
-        self._histogram.merge(other._histogram)
+        other._count = 0
+        self._samples[0].merge(other._samples[0])
         if self._channels is not None and other._channels is not None:
             self._channels = _largest(self._channels, other._channels)
 
     def statistics(self) -> BlobStatistics:
-        """Sum up; there was at least one crop."""
-        self._flush()
+        """Sum up what was seen so far, with the first histogram; there was at least one crop."""
         absmax = max(abs(self._minimum), abs(self._maximum))
+        histogram = self._samples[0].summed_up()
         counted = absmax > 0
         return BlobStatistics(
             absmax=absmax,
-            histogram=self._histogram.resampled(absmax) if counted else np.zeros(BINS, np.int64),
+            histogram=histogram.resampled(absmax) if counted else np.zeros(BINS, np.int64),
             count=self._count,
-            zeros=round(self._count * self._histogram.zero_fraction),
+            zeros=round(self._count * histogram.zero_fraction),
             minimum=self._minimum,
             maximum=self._maximum,
             shape=self._shape,
-            channel_absmax=self._channels,
+            channel_absmax=None if self._channels is None else self._channels.copy(),
         )
 
-    def _sample(self, values: NDArray[np.float32]) -> None:
+    def drop_first(self) -> None:
+        """Forget the first histogram; more crops go to the others alone."""
+        del self._samples[0]
+
+
+class _Sample:
+    """A histogram of about so many values of each crop."""
+
+    def __init__(self, samples: int) -> None:
+        self._samples = samples
+        self._stride = 1
+        self._histogram = GrowingHistogram()
+        self._waiting = np.empty(_WAITING, np.float32)
+        self._filled = 0
+
+    def fit(self, size: int) -> None:
+        """Expect blobs of so many values."""
+        self._stride = sampling_stride(size, self._samples)
+
+    def of(self, values: NDArray[np.float32], phase: int) -> NDArray[np.float32]:
+        return values[phase % self._stride :: self._stride]
+
+    def add(self, values: NDArray[np.float32]) -> None:
         if values.size > _WAITING - self._filled:
             self._flush()
         if values.size > _WAITING // 2:
@@ -109,6 +131,13 @@ class BlobAccumulator:
             return
         self._waiting[self._filled : self._filled + values.size] = values
         self._filled += values.size
+
+    def merge(self, other: Self) -> None:
+        self._histogram.merge(other.summed_up())
+
+    def summed_up(self) -> GrowingHistogram:
+        self._flush()
+        return self._histogram
 
     def _flush(self) -> None:
         self._histogram.add(self._waiting[: self._filled])

@@ -7,17 +7,12 @@ for the ranges and a pass for the histograms.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from queue import SimpleQueue
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backends.ncnn_net import NcnnNet
-from quantkit.backends.ncnn_views import BlobReader, BlobView
-from quantkit.calibration.blob_accumulator import BlobAccumulator
-from quantkit.calibration.forward_pool import in_order
-from quantkit.calibration.layer_inputs import LayerInputs, no_crops
+from quantkit.calibration.one_pass import Part, one_pass
 from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.model.network import Network
 from quantkit.progress import Progress, silent
@@ -68,70 +63,26 @@ def collect_streaming(
         InputError: There are no crops, a crop has a wrong shape, or an activation is NaN or
             infinite; blob, layer and crop are named.
     """
-    inputs = LayerInputs.of(network, layers)
-    samples = max(sampled // (total or _UNKNOWN_TOTAL), _FEWEST_OF_A_CROP)
-    with NcnnNet.of(network, input) as net:
-        workers = [_Worker(net, inputs, samples, describe, channels) for _ in range(threads)]
-        idle: SimpleQueue[_Worker] = SimpleQueue()
-        for worker in workers:
-            idle.put(worker)
-
-        def one(item: tuple[int, Array]) -> None:
-            worker = idle.get()
-            try:
-                worker.run(*item)
-            finally:
-                idle.put(worker)
-
-        done = 0
-        for done, _ in enumerate(in_order(one, enumerate(crops), threads), start=1):
-            progress("statistics", done, max(done, total))
-    if not done and inputs.blobs:
-        raise no_crops()
-    return _joined(inputs, workers)
+    (statistics,) = one_pass(
+        network,
+        input,
+        crops,
+        layers,
+        [Part(None, samples_of_a_crop(sampled, total))],
+        progress,
+        threads,
+        total=total,
+        describe=describe,
+        channels=channels,
+    )
+    return statistics
 
 
-class _Worker:
-    """What one thread needs and has gathered."""
+def samples_of_a_crop(sampled: int, total: int) -> int:
+    """Share the values that a histogram counts out to the crops; 0 crops are an unknown number.
 
-    def __init__(
-        self,
-        net: NcnnNet,
-        inputs: LayerInputs,
-        samples: int,
-        describe: Callable[[int], str],
-        channels: bool,
-    ) -> None:
-        self._reader = BlobReader(net, inputs.blobs)
-        self._inputs = inputs
-        self._describe = describe
-        self.seen = {
-            blob: BlobAccumulator(
-                samples, nonnegative=blob in inputs.nonnegative, channels=channels
-            )
-            for blob in inputs.blobs
-        }
-
-    def run(self, index: int, crop: Array) -> None:
-        phase = _phase(crop)
-
-        def visit(name: str, blob: BlobView) -> None:
-            if not self.seen[name].add(blob, phase):
-                raise self._inputs.not_finite(name, self._describe(index))
-
-        self._reader.read(crop, visit)
-
-
-def _joined(inputs: LayerInputs, workers: Sequence[_Worker]) -> ActivationStatistics:
-    first, *others = workers
-    for other in others:
-        for blob, seen in other.seen.items():
-            first.seen[blob].merge(seen)
-    statistics = {blob: seen.statistics() for blob, seen in first.seen.items()}
-    return {name: statistics[blob] for name, blob in inputs.sources.items()}
-
-
-def _phase(crop: Array) -> int:
-    # From the crop's own bits: other places of each crop are sampled, whatever their order.
-    bits = np.ascontiguousarray(crop, np.float32).reshape(-1).view(np.uint32)
-    return int(bits.sum(dtype=np.uint64)) * 2654435761 >> 16
+    Example:
+        >>> samples_of_a_crop(1 << 19, 128), samples_of_a_crop(1 << 19, 100_000)
+        (4096, 512)
+    """
+    return max(sampled // (total or _UNKNOWN_TOTAL), _FEWEST_OF_A_CROP)
