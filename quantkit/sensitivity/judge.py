@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import InputError, NotFinite
-from quantkit.evaluation.decode import decode, to_image
+from quantkit.evaluation.ap_drop import ApDrop
 from quantkit.evaluation.oks import oks
-from quantkit.evaluation.predictions import PersonPrediction, Predictions
-from quantkit.sensitivity.ap import ApDrop
+from quantkit.evaluation.placing import placed
+from quantkit.evaluation.predictions import Predictions
 from quantkit.sensitivity.figures import Effect
 from quantkit.sensitivity.signals import peak_noise_db, signal
 from quantkit.sensitivity.sweep import Sweep
@@ -38,7 +38,8 @@ class Judge:
             raise InputError(message, path=sweep.files.param)
         self._areas = np.array([one.person.area for one in sweep.shown], np.float64)
         self._inside, self._baseline = self._read(reference)
-        self._ap = ApDrop(self._baseline, sweep) if ap else None
+        persons = [one.person for one in sweep.shown]
+        self._ap = ApDrop(self._baseline, persons, sweep.annotations) if ap else None
 
     def effect(self, outputs: Sequence[Outputs]) -> Effect:
         """Compare the outputs of another network on the same persons."""
@@ -67,18 +68,5 @@ class Judge:
     def _read(self, outputs: Sequence[Outputs]) -> tuple[NDArray[np.float64], Predictions]:
         """Give keypoints in input pixels, shape (N, 17, 2), and in the images."""
         sweep = self._sweep
-        inside: list[NDArray[np.float64]] = []
-        placed: list[PersonPrediction] = []
-        for one, given in zip(sweep.shown, outputs, strict=True):
-            keypoints, scores = decode(given, sweep.head, sweep.spec)
-            inside.append(keypoints.astype(np.float64))
-            placed.append(
-                PersonPrediction(
-                    annotation_id=one.person.annotation_id,
-                    image_id=one.person.image_id,
-                    keypoints=to_image(keypoints, one.crop, sweep.spec).astype(np.float64),
-                    scores=scores,
-                    crop_area=float(one.crop.scale.prod()),
-                )
-            )
-        return np.array(inside), Predictions.of(placed)
+        shown = ((one.person, one.crop) for one in sweep.shown)
+        return placed(shown, outputs, sweep.spec, sweep.head)

@@ -1,16 +1,16 @@
-"""AP drops on the persons of a sweep, by COCO's own evaluation, on these persons alone."""
+"""AP drops on some persons of a data set, by COCO's own evaluation, on these persons alone."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from quantkit.data.coco import PoseDataset
+from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.coco_file import read_coco
 from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.evaluation.coco_ap import coco_figures
 from quantkit.evaluation.predictions import Predictions
-from quantkit.sensitivity.sweep import Sweep
 from quantkit.storage import json_text
 
 _RESAMPLES = 500
@@ -20,16 +20,18 @@ class ApDrop:
     """Scores predictions against labels, or against the baseline where there are none.
 
     Args:
-        baseline: What the fp32 network says of the persons of the sweep.
-        sweep: The persons, and where their labels are.
+        baseline: What the fp32 network says of the persons.
+        persons: Whom it was shown.
+        annotations: The COCO file that labels them; None to take what the fp32 network says.
 
     Raises:
         InputError: The labels cannot be read.
     """
 
-    def __init__(self, baseline: Predictions, sweep: Sweep) -> None:
-        labels = _labels(sweep) if sweep.annotations else _own_labels(baseline)
-        persons = tuple(one.person for one in sweep.shown)
+    def __init__(
+        self, baseline: Predictions, persons: Sequence[Person], annotations: Path | None
+    ) -> None:
+        labels = _labels(annotations) if annotations else _own_labels(baseline)
         images = tuple(dict.fromkeys(person.image_id for person in persons))
         # The other persons of these images were not shown: as labels they would all be missed.
         document = {
@@ -51,8 +53,13 @@ class ApDrop:
         self._folder = tempfile.TemporaryDirectory(prefix="quantkit-")
         path = Path(self._folder.name, "labels.json")
         path.write_text(json_text(document))
-        self._dataset = PoseDataset(path, path.parent, persons, images)
+        self._dataset = PoseDataset(path, path.parent, tuple(persons), images)
         self._figures, self._matches = coco_figures(baseline, self._dataset)
+
+    @property
+    def ap(self) -> float:
+        """AP of the baseline."""
+        return self._figures.ap
 
     def of(self, predictions: Predictions) -> tuple[float, tuple[float, float]]:
         """Measure the AP that predictions lose, with its 95 % interval over the images."""
@@ -62,9 +69,8 @@ class ApDrop:
         return round(drop, 6), (round(low, 6), round(high, 6))
 
 
-def _labels(sweep: Sweep) -> dict[int, list[float]]:
-    assert sweep.annotations is not None
-    found = read_coco(sweep.annotations).annotations
+def _labels(path: Path) -> dict[int, list[float]]:
+    found = read_coco(path).annotations
     return {one.id: list(one.keypoints or ()) for one in found}
 
 
