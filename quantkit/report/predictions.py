@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.images import read_image
 from quantkit.evaluation.predictions import Predictions
-
-Image = NDArray[np.uint8]
+from quantkit.report.captions import Image, png, strip
 
 BONES = (
     (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (7, 9),
@@ -20,7 +19,6 @@ BONES = (
 
 _LEFT, _RIGHT, _MIDDLE = (80, 220, 80), (60, 60, 240), (230, 160, 60)
 _CONFIDENT = 0.2
-_CAPTION = 18
 
 
 def draw_predictions(
@@ -47,12 +45,8 @@ def draw_predictions(
             _tile(dataset.persons[i], found.keypoints[i], found.scores[i], tile) for i in persons
         ]
         row = np.hstack(tiles)
-        caption = np.full((_CAPTION, row.shape[1], 3), 255, np.uint8)
-        cv2.putText(
-            caption, name, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
-        )
-        rows += [caption, row]
-    return cv2.imencode(".png", np.vstack(rows))[1].tobytes() if rows else b""
+        rows += [strip([name], row.shape[1]), row]
+    return png(np.vstack(rows)) if rows else b""
 
 
 def _tile(
