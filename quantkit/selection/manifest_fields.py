@@ -4,10 +4,12 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from quantkit.errors import InputError
 
+Scalar = int | float | str | None
+_DEEPEST: Final = 16
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -87,6 +89,33 @@ class Fields:
             raise self.error(wanted, name)
         return left, top, right, bottom
 
+    def is_null(self, name: str) -> bool:
+        """Tell whether a field holds null."""
+        return self._values[name] is None
+
+    def scalars(self, name: str) -> dict[str, Scalar]:
+        """Read an object of numbers, texts and nulls."""
+        return self._object(name, "an object of numbers, texts and nulls", 1)
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Read an object of texts."""
+        wanted = "an object of texts"
+        found = self._object(name, wanted, 1)
+        if not all(isinstance(value, str) for value in found.values()):
+            raise self.error(wanted, name)
+        return found
+
+    def json_object(self, name: str) -> dict[str, Any]:
+        """Read an object of anything that JSON can hold: its numbers are finite."""
+        wanted = f"an object of finite numbers and texts, nested {_DEEPEST} deep at most"
+        return self._object(name, wanted, _DEEPEST)
+
+    def _object(self, name: str, wanted: str, depth: int) -> dict[str, Any]:
+        value = self._values[name]
+        if not isinstance(value, dict) or not _writable(value, depth):
+            raise self.error(wanted, name)
+        return value
+
     def error(self, wanted: str, name: str) -> InputError:
         """Make an error about a field."""
         got = _shown(self._values[name])
@@ -107,6 +136,17 @@ def _number(value: object) -> float:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def _writable(value: object, depth: int) -> bool:
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+        return depth > 0 and all(_writable(one, depth - 1) for one in inner)
+    if isinstance(value, list):
+        return depth > 0 and all(_writable(one, depth - 1) for one in value)
+    if isinstance(value, str):
+        return not value or _encodable(value)
+    return value is None or isinstance(value, int) or math.isfinite(_number(value))
 
 
 def _encodable(text: str) -> bool:

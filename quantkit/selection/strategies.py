@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+import quantkit
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.images import read_whole
 from quantkit.errors import InputError
 from quantkit.selection import first, random
+from quantkit.selection.candidates_hash import candidates_hash
 from quantkit.selection.manifest import CalibrationSet, Entry
 from quantkit.storage import sha256_bytes
 
@@ -55,11 +57,14 @@ def select(
     hashes = {path: sha256_bytes(read_whole(path)) for path in images}
     return CalibrationSet(
         name=name or f"{method}-{count}-seed{seed}",
-        method=method,
+        strategy=method,
         seed=seed,
         count=count,
         annotations=_relative(dataset.annotations, root),
         images=_relative(dataset.images, root),
+        candidates=len(dataset.persons),
+        candidates_sha256=candidates_hash(dataset.persons),
+        versions={"quantkit": quantkit.__version__},
         entries=tuple(_entry(person, hashes[person.image]) for person in chosen),
     )
 

@@ -22,7 +22,7 @@ def test_every_strategy_chooses_that_many_persons_in_file_order(
     assert len(set(ids)) == count == found.count
     assert ids == sorted(ids)
     assert set(ids) <= {person.annotation_id for person in data.persons}
-    assert (found.method, found.seed) == (method, 3)
+    assert (found.strategy, found.seed) == (method, 3)
 
 
 @pytest.mark.parametrize("method", METHODS)
