@@ -14,7 +14,7 @@ _NARROWEST_CELL: Final = 84
 _NARROWEST_SHEET: Final = 640
 TITLE, HEADING = 0.7, 0.5
 """Scales of the letters."""
-_LINES: Final = 3
+_LINES: Final = 5
 
 
 @dataclass(frozen=True)
