@@ -67,7 +67,7 @@ def _refused_tiles(project: Project, chosen: CalibrationSet) -> tuple[Tile, ...]
                 f" set {chosen.name} refused; select the set again"
             )
             raise InputError(message, path=data.annotations)
-        tiles.append(Tile(person, f"{_name(person)} {refused.reason}", mark=True))
+        tiles.append(Tile(person, f"{_name(person)}: {refused.reason}", mark=True))
     return tuple(tiles)
 
 

@@ -123,7 +123,8 @@ def _cell(tile: Tile, crop: Crop, spec: InputSpec, lines: int, shape: Shape) -> 
     words = strip(
         shape.broken(tile.caption), shape.cell_width, line=shape.line, size=shape.text, color=color
     )
-    cell[shape.height : shape.height + len(words), : shape.cell_width] = words
+    top = shape.height + _FRAME
+    cell[top : top + len(words), : shape.cell_width] = words
     return cell
 
 

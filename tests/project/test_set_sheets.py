@@ -70,7 +70,7 @@ def test_chosen_and_refused_crops_are_drawn_away_from_what_is_committed(tmp_path
         Group(
             "refused outliers",
             tuple(
-                Tile(p, f"{caption} alone sets conv1 (x3.1)", mark=True)
+                Tile(p, f"{caption}: alone sets conv1 (x3.1)", mark=True)
                 for p, caption in zip(pool[TAIL], captions[TAIL], strict=True)
             ),
         ),
