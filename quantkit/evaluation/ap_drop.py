@@ -1,6 +1,8 @@
 """AP drops on some persons of a data set, by COCO's own evaluation, on these persons alone."""
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,8 +52,8 @@ class ApDrop:
                 for person in persons
             ],
         }
-        self._folder = tempfile.TemporaryDirectory(prefix="quantkit-")
-        path = Path(self._folder.name, "labels.json")
+        path = Path(tempfile.mkdtemp(prefix="quantkit-"), "labels.json")
+        weakref.finalize(self, shutil.rmtree, path.parent, ignore_errors=True)
         path.write_text(json_text(document))
         self._dataset = PoseDataset(path, path.parent, tuple(persons), images)
         self._figures, self._matches = coco_figures(baseline, self._dataset)
