@@ -190,5 +190,5 @@ def _checked_images(
         ),
     )
     val = load_dataset(project.val.annotations, project.val.images, keypoints=False)
-    refuse_overlap(used, val, feedback.progress)
+    refuse_overlap(used, val, progress=feedback.progress)
     return hashes

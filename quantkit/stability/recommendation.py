@@ -12,7 +12,8 @@ A size has settled when three things hold against every larger size of the curve
 
 Sets that are a good part of the pool resemble each other whatever the seed. So deviations are
 divided by sqrt(1 - size / pool), the factor by which drawing without replacement lessens that of a
-mean (Cochran, Sampling Techniques, 1977, chapter 2).
+mean (Cochran, Sampling Techniques, 1977, chapter 2), and with sizes beyond half of the pool only
+the level is compared.
 """
 
 import math
@@ -153,8 +154,8 @@ class _Curve:
     def _scatters(
         self, small: SizeSummary, large: SizeSummary, before: float, after: float, least: float
     ) -> bool:
-        if large.size >= self._pool:
-            return False  # There is one such set only: it cannot scatter.
+        if 2 * large.size > self._pool:
+            return False
         unlike = [math.sqrt(1 - one.size / self._pool) for one in (small, large)]
         return before / unlike[0] > max(least, _RATIO * after / unlike[1])
 
