@@ -45,7 +45,11 @@ def curve_table(report: CurveReport) -> Group:
 def recommendation_line(report: CurveReport) -> str:
     """Say which size is recommended, and why."""
     found = report.recommended
-    head = "No size is recommended." if found.size is None else f"Recommended: {found.size} crops."
+    head = (
+        "No size is recommended: the curve has not settled."
+        if found.size is None
+        else f"Recommended: {found.size} crops."
+    )
     return f"{head} {found.reason}"
 
 
@@ -53,7 +57,11 @@ def disjoint_line(report: CurveReport, one: DisjointSets) -> str:
     """Say how well the tables of two disjoint sets agree."""
     off = len(one.disagreements)
     named = f"{off} of {one.layers} layers" if off else "no layer"
-    median = "" if one.median_ratio is None else f", the median layer by {one.median_ratio - 1:.1%}"
+    median = (
+        ""
+        if one.median_ratio is None
+        else f", that of the median layer by {one.median_ratio - 1:.1%}"
+    )
     sqnr = "" if one.sqnr_db is None else f"; one network against the other: {one.sqnr_db:.1f} dB"
     return (
         f"Two disjoint sets of {one.size}, seed {one.seed}: the scales of {named} differ by more"

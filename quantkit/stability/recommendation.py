@@ -3,17 +3,19 @@
 A size has settled when three things hold against every larger size of the curve:
 
 - Level. The mean SQNR and the mean AP drop differ by no more than 0.25 dB and 0.005, or than twice
-  the standard error of the difference. It is paired: the sets of a seed lie within each other and
+  the standard error of the difference, but never by more than 1 dB and 0.02: noise beyond that
+  hides what one looks for. The difference is paired: the sets of a seed lie within each other and
   are judged on the same crops, so that what they share cancels.
 - Luck. The standard deviation of the SQNR over the seeds is at most 0.5 dB, or no more than twice
-  that of the larger size: what more crops do not mend is no reason to take more of them.
+  that of the larger size: what more crops do not mend is no reason to take more of them. Where
+  there is no larger size to show that, it must be at most 0.5 dB.
 - Scales. The relative standard deviation of the median layer's scale is at most 5 %, or no more
   than twice that of the larger size.
 
 Sets that are a good part of the pool resemble each other whatever the seed. So deviations are
 divided by sqrt(1 - size / pool), the factor by which drawing without replacement lessens that of a
-mean (Cochran, Sampling Techniques, 1977, chapter 2), and with sizes beyond half of the pool only
-the level is compared.
+mean (Cochran, Sampling Techniques, 1977, chapter 2), and against sizes beyond half of the pool
+only the level is compared.
 """
 
 import math
@@ -26,9 +28,9 @@ import numpy as np
 from quantkit.stability.points import Point
 from quantkit.stability.summary import SizeSummary, summarised
 
-LEVEL_DB: Final = 0.25
-"""Changes of the mean SQNR that nobody would take more crops for."""
-LEVEL_AP: Final = 0.005
+LEVEL_DB: Final = (0.25, 1.0)
+"""Changes of the mean SQNR that are always allowed, and that noise may excuse at most."""
+LEVEL_AP: Final = (0.005, 0.02)
 LUCK_DB: Final = 0.5
 LUCK_SCALES: Final = 0.05
 _ERRORS: Final = 2.0
@@ -66,13 +68,7 @@ def recommend(points: Sequence[Point], pool: int) -> Recommendation:
     for place, one in enumerate(summaries[:-1]):
         if not any(curve.changes(one, larger) for larger in summaries[place + 1 :]):
             return Recommendation(one.size, curve.settled(place))
-    last, largest = summaries[-2:]
-    what = "; ".join(curve.changes(last, largest))
-    return Recommendation(
-        None,
-        f"The curve has not settled: from {last.size} to {largest.size} crops {what}. Take"
-        f" {largest.size}, or more persons.",
-    )
+    return Recommendation(None, curve.unsettled())
 
 
 class _Change(NamedTuple):
@@ -99,17 +95,30 @@ class _Curve:
         """Say what the recommendation rests on."""
         one, larger = self._summaries[place], self._summaries[place + 1 :]
         changes = [self._change(one, other, "sqnr_db", LEVEL_DB) for other in larger]
-        change = max((c.value for c in changes if c is not None), key=abs)
+        change = max((c for c in changes if c is not None), key=lambda c: abs(c.value) / c.allowed)
         assert one.sqnr_db is not None
         text = (
-            f"Up to {larger[-1].size} crops the mean SQNR changes by at most {change:+.2f} dB"
-            f" against {one.size}, within {LEVEL_DB} dB or twice the standard error; the seeds of"
-            f" {one.size} scatter by {one.sqnr_db.deviation:.2f} dB"
+            f"Up to {larger[-1].size} crops the mean SQNR changes by {change.value:+.2f} dB against"
+            f" {one.size}, where {change.allowed:.2f} dB count as noise; the seeds of {one.size} scatter by"
+            f" {one.sqnr_db.deviation:.2f} dB"
         )
         if one.median_scale_spread is not None:
             text += f" and the median layer's scale by {one.median_scale_spread:.1%}"
         limits = f"{LUCK_DB} dB and {LUCK_SCALES:.0%}"
         return f"{text}, which is below {limits} or not halved by more crops."
+
+    def unsettled(self) -> str:
+        """Say what still changes at the end of the curve, and what to do."""
+        last, largest = self._summaries[-2:]
+        what = "; ".join(self.changes(last, largest))
+        assert last.sqnr_db is not None
+        assert largest.sqnr_db is not None
+        remedy = f"Take {largest.size}, or more persons"
+        if largest.sqnr_db.mean < last.sqnr_db.mean - LEVEL_DB[0]:
+            remedy = (
+                "More crops make it worse: leave outliers out, or take a method that clips them"
+            )
+        return f"From {last.size} to {largest.size} crops {what}. {remedy}."
 
     def _changes(self, small: SizeSummary, large: SizeSummary) -> Iterator[str]:
         level = self._change(small, large, "sqnr_db", LEVEL_DB)
@@ -121,6 +130,10 @@ class _Curve:
         assert small.sqnr_db is not None
         assert large.sqnr_db is not None
         before, after = small.sqnr_db.deviation, large.sqnr_db.deviation
+        if not self._comparable(small):
+            if self._drawn_apart(small, before) > LUCK_DB:
+                yield f"seeds of {small.size} scatter by {before:.2f} dB, beyond {LUCK_DB:.2f} dB"
+            return
         if self._scatters(small, large, before, after, LUCK_DB):
             yield f"seeds scatter by {after:.2f} dB where they scattered by {before:.2f} dB"
         one, two = small.median_scale_spread, large.median_scale_spread
@@ -134,7 +147,7 @@ class _Curve:
         small: SizeSummary,
         large: SizeSummary,
         figure: Literal["sqnr_db", "ap_drop"],
-        least: float,
+        limits: tuple[float, float],
     ) -> _Change | None:
         pairs = [
             (self._figure(small, s, figure), self._figure(large, s, figure)) for s in self._seeds
@@ -143,7 +156,8 @@ class _Curve:
         if len(differences) < len(pairs):
             return None
         error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-        return _Change(float(np.mean(differences)), max(least, _ERRORS * error))
+        allowed = max(limits[0], min(_ERRORS * error, limits[1]))
+        return _Change(float(np.mean(differences)), allowed)
 
     def _figure(
         self, summary: SizeSummary, seed: int, figure: Literal["sqnr_db", "ap_drop"]
@@ -156,8 +170,17 @@ class _Curve:
     ) -> bool:
         if 2 * large.size > self._pool:
             return False
-        unlike = [math.sqrt(1 - one.size / self._pool) for one in (small, large)]
-        return before / unlike[0] > max(least, _RATIO * after / unlike[1])
+        limit = max(least, _RATIO * self._drawn_apart(large, after))
+        return self._drawn_apart(small, before) > limit
+
+    def _comparable(self, small: SizeSummary) -> bool:
+        """Tell whether a larger size can show what more crops do to the scatter."""
+        larger = [one.size for one in self._summaries if one.size > small.size]
+        return 2 * larger[0] <= self._pool
+
+    def _drawn_apart(self, one: SizeSummary, deviation: float) -> float:
+        """The deviation of sets that do not share persons for want of others."""
+        return deviation / math.sqrt(1 - one.size / self._pool)
 
 
 def _unknown(points: Sequence[Point]) -> str:

@@ -36,8 +36,8 @@ def test_every_figure_is_readable_at_a_hundred_columns() -> None:
 def test_the_recommendation_and_its_reason_are_said() -> None:
     text = " ".join(drawn(report()).split())
     assert "Recommended: 16 crops. Up to 64 crops the mean SQNR" in text
-    none = replace(report(), recommended=Recommendation(None, "It has not settled."))
-    assert "No size is recommended. It has not settled." in drawn(none)
+    none = replace(report(), recommended=Recommendation(None, "It goes on."))
+    assert "No size is recommended: the curve has not settled. It goes on." in drawn(none)
 
 
 def test_layers_that_disagree_are_named_with_both_scales() -> None:

@@ -24,7 +24,14 @@ def test_a_step_in_the_level_is_waited_for() -> None:
 def test_a_level_that_still_rises_is_named_with_its_change() -> None:
     found = recommend(points(lambda size, seed: math.log2(size)), POOL)
     assert found.size is None
-    assert "from 32 to 64 crops the mean SQNR changes by +1.00 dB" in found.reason
+    assert "From 32 to 64 crops the mean SQNR changes by +1.00 dB" in found.reason
+    assert "Take 64, or more persons." in found.reason
+
+
+def test_more_crops_are_not_advised_where_they_make_it_worse() -> None:
+    found = recommend(points(lambda size, seed: -math.log2(size)), POOL)
+    assert found.size is None
+    assert "More crops make it worse" in found.reason
 
 
 def test_a_change_within_its_paired_noise_is_none() -> None:
@@ -45,6 +52,23 @@ def test_seeds_that_scatter_more_than_with_more_crops_are_waited_for() -> None:
 
 def test_scatter_that_more_crops_do_not_mend_is_no_reason_for_them() -> None:
     assert recommend(points(lambda size, seed: 20.0 + 3 * (seed - 2)), POOL).size == SIZES[0]
+
+
+def test_noise_does_not_excuse_a_large_change() -> None:
+    noise = dict(zip(SEEDS, (-9.0, -4.0, 0.0, 4.0, 9.0), strict=True))
+    made = points(lambda size, seed: 20 + (size == 64) * (1.5 + noise[seed]), sizes=(32, 64))
+    found = recommend(made, POOL)
+    assert found.size is None
+    assert "+1.50 dB, beyond 1.00 dB" in found.reason
+
+
+def test_scatter_that_no_larger_size_can_be_held_against_is_not_taken_for_settled() -> None:
+    made = points(lambda size, seed: 20.0 if size == 64 else 20 + 0.4 * (seed - 2), sizes=(32, 64))
+    found = recommend(made, 100)
+    assert found.size is None
+    assert "seeds of 32 scatter by 0.63 dB, beyond 0.50 dB" in found.reason
+    steady = points(lambda size, seed: 20 + 0.2 * (seed - 2), sizes=(32, 64))
+    assert recommend(steady, 100).size == 32
 
 
 def test_scales_that_scatter_are_waited_for() -> None:
