@@ -1,6 +1,6 @@
 """A calibration set must share no image with the data that judges the result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -52,7 +52,7 @@ def overlap(
     Two images are the same when their ids are, when their files hold the same bytes, whatever
     their names, or when they show the same picture (`quantkit.selection.near_duplicates`). Images
     of the evaluation data without a person are compared by id alone, and files that are no images
-    by their bytes alone.
+    by their bytes alone. An image of the set that is missing is left to `resolve` to name.
 
     Args:
         chosen: The set.
@@ -157,6 +157,6 @@ def _own_fingerprints(
         for name, sha256 in hashes.items()
         if (found := kept_thumbnail(sha256, journal)) is not None
     }
-    due: Sequence[str] = [name for name in hashes if name not in kept]
+    due = [name for name in hashes if name not in kept and (images / name).is_file()]
     read = fingerprints([images / name for name in due], journal)
     return kept | dict(zip(due, read, strict=True))

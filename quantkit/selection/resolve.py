@@ -22,11 +22,16 @@ def resolve(chosen: CalibrationSet, images: Path) -> tuple[Person, ...]:
         InputError: An image is missing, lies outside the folder, or is not the one that was
             selected.
     """
-    paths = {entry.file_name: _checked(entry, images) for entry in chosen.entries}
+    paths = {entry.file_name: checked_image(entry, images) for entry in chosen.entries}
     return tuple(_person(entry, paths[entry.file_name]) for entry in chosen.entries)
 
 
-def _checked(entry: Entry, images: Path) -> Path:
+def checked_image(entry: Entry, images: Path) -> Path:
+    """Find the image of one entry.
+
+    Raises:
+        InputError: As for `resolve`.
+    """
     path = images / entry.file_name
     if not path.resolve().is_relative_to(images.resolve()):
         message = f"lies outside the images folder {images}; the manifest may name none there"
