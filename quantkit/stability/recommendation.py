@@ -99,8 +99,8 @@ class _Curve:
         assert one.sqnr_db is not None
         text = (
             f"Up to {larger[-1].size} crops the mean SQNR changes by {change.value:+.2f} dB against"
-            f" {one.size}, where {change.allowed:.2f} dB count as noise; the seeds of {one.size} scatter by"
-            f" {one.sqnr_db.deviation:.2f} dB"
+            f" {one.size}, where {change.allowed:.2f} dB count as noise; the seeds of {one.size}"
+            f" scatter by {one.sqnr_db.deviation:.2f} dB"
         )
         if one.median_scale_spread is not None:
             text += f" and the median layer's scale by {one.median_scale_spread:.1%}"

@@ -103,7 +103,7 @@ def _scales(axes: Axes, report: CurveReport) -> None:
     axes.plot(sizes, medians, "-o", color=BLUE, markersize=4.5, zorder=4)
     set_log(axes, _LEAST_PERCENT, highest)
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_title("spread of the layers' scales, %")
+    axes.set_title(f"spread of the layers' scales, %, from {_LEAST_PERCENT:g}")
 
 
 def _percent(share: float) -> float:
