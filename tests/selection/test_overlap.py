@@ -140,3 +140,17 @@ def test_the_real_train_and_val_images_are_no_duplicates(real_data: Path) -> Non
     chosen = select(train, "first", len(train.persons))
     assert len({entry.file_name for entry in chosen.entries}) > 90
     assert overlap(chosen, val, images=train.images) == ()
+
+
+@pytest.mark.parametrize("record", [{}, {"grey": 3}, {"grey": "AAAA"}, {"grey": "ä"}])
+def test_a_damaged_record_of_an_image_is_made_again(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    train, val = picture_pool(tmp_path / "a", 1), picture_pool(tmp_path / "b", 100)
+    copied(train, val, draw(3))
+    chosen = select(train, "first", 4)
+    journal = Journal(tmp_path / "j")
+    journal.record(f"thumbnail-1 {chosen.entries[2].sha256}", record)
+    for _ in range(2):
+        (found,) = overlap(chosen, val, images=train.images, journal=journal)
+        assert (found.file_name, found.reason) == ("000003.png", "near-duplicate")
