@@ -16,6 +16,7 @@ from quantkit.model.network import read_network
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
+from quantkit.project.image_journal import image_journal
 from quantkit.selection.candidates_hash import candidates_hash
 from quantkit.selection.manifest import CalibrationSet, Entry
 from quantkit.selection.overlap import refuse_overlap
@@ -190,5 +191,11 @@ def _checked_images(
         ),
     )
     val = load_dataset(project.val.annotations, project.val.images, keypoints=False)
-    refuse_overlap(used, val, progress=feedback.progress)
+    refuse_overlap(
+        used,
+        val,
+        images=project.calibration.images,
+        journal=image_journal(project),
+        progress=feedback.progress,
+    )
     return hashes
