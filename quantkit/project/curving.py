@@ -78,6 +78,39 @@ def measure_curve(
     if seeds < 2 or held_out < 1:
         message = f"a curve needs at least 2 seeds and 1 held-out person, got {seeds}, {held_out}"
         raise InputError(message)
+    task, pool = _task(project, method, seeds, sizes, held_out, tolerance, threads, feedback)
+    found = in_child("the curve", feedback, measure, task)
+    report = CurveReport(
+        model=project.name,
+        model_sha256=task.network_sha256,
+        method=method,
+        pool=len(pool),
+        held_out=len(task.judges),
+        labels="fp32 keypoints" if task.labels is None else "labels",
+        fp32_ap=found.fp32_ap,
+        sizes=task.sizes,
+        seeds=tuple(task.orders),
+        points=found.points,
+        recommended=found.recommended,
+        tolerance=tolerance,
+        disjoint=found.disjoint,
+        outliers=() if outliers is None else tuple(outliers(pool)),
+    )
+    write_atomically(project.work_dir / "curve.json", report.text())
+    return report
+
+
+def _task(
+    project: Project,
+    method: str,
+    seeds: int,
+    sizes: Sequence[int] | None,
+    held_out: int,
+    tolerance: float,
+    threads: int,
+    feedback: Feedback,
+) -> tuple[CurveTask, list[Person]]:
+    """Say what is to be measured, and who the sets are drawn from."""
     paths = project.calibration
     everyone = load_dataset(paths.annotations, paths.images, keypoints=False).persons
     judges, labels = _judges(project, everyone, held_out)
@@ -104,25 +137,7 @@ def measure_curve(
         tolerance=tolerance,
         threads=threads,
     )
-    found = in_child("the curve", feedback, measure, task)
-    report = CurveReport(
-        model=project.name,
-        model_sha256=task.network_sha256,
-        method=method,
-        pool=len(pool),
-        held_out=len(judges),
-        labels="fp32 keypoints" if labels is None else "labels",
-        fp32_ap=found.fp32_ap,
-        sizes=fitting,
-        seeds=tuple(task.orders),
-        points=found.points,
-        recommended=found.recommended,
-        tolerance=tolerance,
-        disjoint=found.disjoint,
-        outliers=() if outliers is None else tuple(outliers(pool)),
-    )
-    write_atomically(project.work_dir / "curve.json", report.text())
-    return report
+    return task, pool
 
 
 def _order(pool: Sequence[Person], seed: int, count: int) -> tuple[Person, ...]:
