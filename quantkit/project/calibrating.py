@@ -190,7 +190,7 @@ def _calibration_set(
     project: Project, request: CalibrationRequest, feedback: Feedback, *, overwrite: bool
 ) -> CalibrationSet:
     if request.calib_set is not None:
-        return open_set(project, request.calib_set)
+        return open_set(project, request.calib_set, feedback)
     return choose_set(
         project,
         method=request.select,

@@ -5,6 +5,7 @@ from pathlib import Path
 from quantkit.data.coco import load_dataset
 from quantkit.progress import Feedback
 from quantkit.project.config import Project, checked_name
+from quantkit.project.image_journal import image_journal
 from quantkit.selection import DEFAULT_COUNT, select
 from quantkit.selection.manifest import (
     CalibrationSet,
@@ -53,23 +54,34 @@ def choose_set(
     count = count or min(DEFAULT_COUNT, len(pool.persons))
     name = name or f"{project.name}-{method}-{count}-seed{seed}"
     chosen = select(pool, method=method, count=count, seed=seed, name=name, root=project.root)
-    _refuse_evaluation_data(project, chosen)
+    _refuse_evaluation_data(project, chosen, feedback)
     write_calibration_set(chosen, set_path(project, name), overwrite=overwrite)
     feedback.note(f"calibration set {name}: {len(chosen.entries)} of {len(pool.persons)} persons")
     return chosen
 
 
-def open_set(project: Project, name: str) -> CalibrationSet:
+def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:
     """Read a manifest of the project.
+
+    Args:
+        project: The project.
+        name: Name of the set.
+        feedback: Told how the evaluation images are read.
 
     Raises:
         InputError: It is missing or wrong, or shares an image with the evaluation data.
     """
     chosen = read_calibration_set(set_path(project, name))
-    _refuse_evaluation_data(project, chosen)
+    _refuse_evaluation_data(project, chosen, feedback)
     return chosen
 
 
-def _refuse_evaluation_data(project: Project, chosen: CalibrationSet) -> None:
+def _refuse_evaluation_data(project: Project, chosen: CalibrationSet, feedback: Feedback) -> None:
     val = load_dataset(project.val.annotations, project.val.images, keypoints=False)
-    refuse_overlap(chosen, val)
+    refuse_overlap(
+        chosen,
+        val,
+        images=project.calibration.images,
+        journal=image_journal(project),
+        progress=feedback.progress,
+    )

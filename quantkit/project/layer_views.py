@@ -58,7 +58,7 @@ def worst_views(
         raise InputError("is another table than the layers were ranked with", path=path)
     if read_network(calibrated.prepared).sha256 != ranking.model_sha256:
         raise InputError("belongs to another network than the one that was ranked", path=path)
-    chosen = open_set(project, calibrated.calibration_set)
+    chosen = open_set(project, calibrated.calibration_set, feedback)
     persons = resolve(chosen, project.calibration.images)
     persons = persons[:: max(1, len(persons) // CROPS)][:CROPS]
     names = [layer.name for layer in ranking.layers[:WORST]]

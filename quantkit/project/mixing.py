@@ -208,7 +208,7 @@ def _searched(
     feedback: Feedback,
 ) -> Found:
     project = work.project
-    chosen = open_set(project, work.calibrated.calibration_set)
+    chosen = open_set(project, work.calibrated.calibration_set, feedback)
     persons = resolve(chosen, project.calibration.images)
     asked = SearchRequest(
         sweep=work.sweep,

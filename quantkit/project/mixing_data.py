@@ -40,7 +40,7 @@ def judging(
         InputError: The data cannot be used, or the set shares an image with the evaluation data.
     """
     paths = project.calibration
-    chosen = open_set(project, calibration_set)
+    chosen = open_set(project, calibration_set, feedback)
     persons: tuple[Person, ...] = ()
     labels: Path | None = paths.annotations
     with suppress(InputError):

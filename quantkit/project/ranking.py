@@ -53,7 +53,7 @@ def rank_layers(
     """
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)
     scales = read_table(calibrated.table)
-    chosen = open_set(project, calibrated.calibration_set)
+    chosen = open_set(project, calibrated.calibration_set, feedback)
     persons = _with_areas(project, resolve(chosen, project.calibration.images))
     effort = _within(effort or Effort(), len(persons))
     sweep = _sweep(project, calibrated, scales, _spread(persons, effort.crops))
