@@ -101,10 +101,22 @@ def parse_curve(document: object, path: Path | None = None) -> CurveReport:
     return report
 
 
+@dataclass(frozen=True)
+class _Outlier:
+    """What each of `CurveReport.outliers` holds at least."""
+
+    annotation_id: int
+    file_name: str
+    layers: tuple[str, ...]
+    factor: float
+
+
 def _check(report: CurveReport) -> None:
     wanted = [(size, seed) for seed in report.seeds for size in report.sizes]
     if [(one.size, one.seed) for one in report.points] != wanted:
         raise ValueError("curve.points must be one for each of curve.seeds and curve.sizes")
+    if not report.seeds:
+        raise ValueError("curve.seeds must hold at least one seed")
     if not report.sizes or any(
         a >= b for a, b in zip((0, *report.sizes), report.sizes, strict=False)
     ):
@@ -113,6 +125,11 @@ def _check(report: CurveReport) -> None:
         raise ValueError(f"curve.pool must be at least the largest size, got {report.pool}")
     if any(scale <= 0 for point in report.points for scale in point.scales.values()):
         raise ValueError("curve.points: scales must be above 0")
+    ratios = [layer.ratio for pair in report.disjoint for layer in pair.disagreements]
+    if any(ratio is not None and ratio <= 0 for ratio in ratios):
+        raise ValueError("curve.disjoint: ratios must be above 0")
+    for number, one in enumerate(report.outliers):
+        read_as(_Outlier, one, f"curve.outliers[{number}]")
 
 
 def _summary(one: SizeSummary) -> dict[str, Any]:

@@ -64,12 +64,16 @@ def test_a_figure_that_one_table_lacks_has_no_mean() -> None:
         (("points", 0, "scales"), [], r"curve.points\[0\].scales must be an object"),
         (("points", 0, "seed"), 9, "one for each"),
         (("disjoint", 0, "disagreements", 1, "ratio"), True, "ratio must be a number, got True"),
+        (("disjoint", 0, "disagreements", 1, "ratio"), 0, "ratios must be above 0"),
+        (("seeds",), [], "one for each"),
+        (("outliers", 0, "layers"), "stem", r"curve.outliers\[0\].layers must be a list"),
+        (("outliers", 0), {}, r"curve.outliers\[0\]: 'annotation_id' is missing"),
         (("fp32_ap",), float("nan"), "must be a finite number"),
         (("fp32_ap",), 10**400, "must be a finite number"),
     ],
 )
 def test_what_is_wrong_is_named(place: tuple[Any, ...], value: object, said: str) -> None:
-    document = report().to_json()
+    document = report(outliers=[OUTLIER]).to_json()
     inner: Any = document
     for key in place[:-1]:
         inner = inner[key]
