@@ -11,7 +11,7 @@ def report(
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one HTML file with pictures from what eval and sensitivity have measured."""
+    """Write one HTML file with pictures from what eval, sensitivity and curves have measured."""
     from quantkit.project.reporting import write_report
     from quantkit.storage import from_here, json_text
 

@@ -9,6 +9,7 @@ from quantkit.errors import InputError, QuantkitError
 from quantkit.evaluation.comparison import read_comparison
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
+from quantkit.project.exporting import network_at_hand
 from quantkit.project.layer_views import worst_views
 from quantkit.report.contents import Missing, ReportContents
 from quantkit.report.html import report_html
@@ -16,11 +17,14 @@ from quantkit.report.pictures import PICTURES, draw_pictures
 from quantkit.report.plots.figure import require_matplotlib
 from quantkit.sensitivity.report import read_report
 from quantkit.sensitivity.search_report import SearchReport, matching_report
+from quantkit.stability.report import CurveReport, read_curve
 from quantkit.storage import read_json, write_atomically
 
 _EVALUATE = "quantkit eval --all-backends"
 _RANK = "quantkit sensitivity"
 _SEARCH = "quantkit sensitivity --max-drop 0.002"
+_CURVE = "quantkit select --curve"
+_FILES = ("eval/eval.json", "sensitivity.json", "search.json", "curve.json")
 
 Found = TypeVar("Found")
 
@@ -43,8 +47,7 @@ def write_report(project: Project, *, threads: int = 2, feedback: Feedback) -> P
         Unavailable: matplotlib is not installed.
     """
     folder = project.work_dir
-    files = [folder / "eval" / "eval.json", folder / "sensitivity.json", folder / "search.json"]
-    if not any(path.is_file() for path in files):
+    if not any((folder / name).is_file() for name in _FILES):
         message = f"nothing has been measured of {project.name}: run '{_EVALUATE}' or '{_RANK}'"
         raise InputError(message)
     require_matplotlib()
@@ -83,12 +86,20 @@ def report_contents(project: Project, *, threads: int = 2, feedback: Feedback) -
         lambda: worst_views(project, ranking, threads=threads, feedback=feedback),
         _RANK,
     )
+    # Last: the look at the layers exports the model where it has to be.
+    curve = sources.read(
+        "how many crops a table needs",
+        Path("curve.json"),
+        lambda path: _read_curve(project, path),
+        _CURVE,
+    )
     return ReportContents(
         model=project.name,
         comparison=comparison,
         ranking=ranking,
         search=search,
         views=looked or (),
+        curve=curve,
         missing=tuple(sources.missing),
         versions={name: version(name) for name in ("quantkit", "matplotlib")},
     )
@@ -130,4 +141,15 @@ def _read_search(project: Project, path: Path) -> SearchReport:
     if report is None:
         message = f"is of another version, or table '{table}' is not the one that it wrote"
         raise InputError(message, path=path)
+    return report
+
+
+def _read_curve(project: Project, path: Path) -> CurveReport:
+    report = read_curve(path)
+    network = network_at_hand(project)
+    if network is None:
+        message = "is of some network, but the present one is not exported or cannot be read"
+        raise InputError(message, path=path)
+    if report.model_sha256 != network:
+        raise InputError("belongs to another network than the present one", path=path)
     return report

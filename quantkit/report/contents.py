@@ -7,6 +7,7 @@ from quantkit.evaluation.comparison import Comparison
 from quantkit.report.layer_view import LayerView
 from quantkit.sensitivity.report import SensitivityReport
 from quantkit.sensitivity.search_report import SearchReport
+from quantkit.stability.report import CurveReport
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ReportContents:
         ranking: The layers.
         search: The search for a mixed table.
         views: Inputs and weights of the worst layers.
+        curve: How tables settle with the number of crops.
         missing: What is not there.
         versions: Package to version, of those that made the report.
     """
@@ -52,5 +54,6 @@ class ReportContents:
     ranking: SensitivityReport | None
     search: SearchReport | None
     views: Sequence[LayerView]
+    curve: CurveReport | None
     missing: Sequence[Missing]
     versions: Mapping[str, str]

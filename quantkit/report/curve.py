@@ -1,6 +1,6 @@
-"""How many crops a table needs, for a terminal."""
+"""How many crops a table needs, in figures and sentences, and as a table for a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
@@ -13,6 +13,8 @@ from quantkit.stability.disjoint import Disagreement, DisjointSets
 from quantkit.stability.report import CurveReport
 from quantkit.stability.summary import SizeSummary, Spread
 
+COLUMNS: Final = ("crops", "shared", "SQNR, dB", "AP drop", "OKS", "scales", "worst", "layer")
+
 _NAMED: Final = 5
 """Layers and outliers that are listed; the file holds them all."""
 _LAYERS: Final = 3
@@ -24,22 +26,63 @@ def curve_table(report: CurveReport) -> Group:
     Args:
         report: The curve.
     """
-    title = f"{report.model}: {report.method} tables of {len(report.seeds)} seeds a size"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("crops", "shared", "SQNR, dB", "AP drop", "OKS", "scales", "worst"):
+    for name in COLUMNS[:-1]:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("layer", overflow="fold")
+    table.add_column(COLUMNS[-1], overflow="fold")
     for one in report.summaries:
         bold = one.size == report.recommended.size
-        table.add_row(*_row(one), style="bold" if bold else None)
+        table.add_row(*curve_row(one), style="bold" if bold else None)
     return Group(
-        Text(title, "bold"),
+        Text(curve_title(report), "bold"),
         table,
-        Text(_caption(report), "dim"),
+        Text(curve_caption(report), "dim"),
         Text(),
         Text(recommendation_line(report), "bold"),
         *(Padding(Text(line), (0, 0, 0, pad)) for line, pad in _details(report)),
     )
+
+
+def curve_title(report: CurveReport) -> str:
+    """Say of what the figures are."""
+    return f"{report.model}: {report.method} tables of {len(report.seeds)} seeds a size"
+
+
+def curve_row(one: SizeSummary) -> list[str]:
+    """Write the figures of a size, one a column of `COLUMNS`."""
+    median, worst = one.median_scale_spread, one.worst_layer
+    return [
+        str(one.size),
+        f"{one.shared:.0%}",
+        _plus_minus(one.sqnr_db, "{:.2f}"),
+        _plus_minus(one.ap_drop, "{:.4f}"),
+        "" if one.oks is None else f"{one.oks.mean:.4f}",
+        "" if median is None else f"{median:.1%}",
+        "" if worst is None else f"{one.scale_spreads[worst]:.0%}",
+        worst or "",
+    ]
+
+
+def curve_caption(report: CurveReport) -> str:
+    """Say what the columns are, and whom the figures rest on."""
+    against = "the labels" if report.labels == "labels" else "the fp32 keypoints as labels"
+    return (
+        "mean ± standard deviation over the seeds; scales: relative standard deviation of the"
+        " activation scale of the median layer, and of the worst; shared: persons that two sets of"
+        f" a size have in common, on average. Drawn from {report.pool} persons and judged on"
+        f" {report.held_out} persons of other images, against fp32; AP against {against}, where"
+        f" fp32 has {report.fp32_ap:.3f}."
+    )
+
+
+def curve_findings(report: CurveReport) -> Iterator[tuple[str, Sequence[str]]]:
+    """Say how disjoint sets disagree and which crops are outliers, each with what it is about."""
+    for one in report.disjoint:
+        lines = [disagreement_line(layer) for layer in one.disagreements]
+        yield disjoint_line(report, one), _first(lines)
+    if report.outliers:
+        head = "Crops that alone set the largest value of layers:"
+        yield head, _first([outlier_line(one) for one in report.outliers])
 
 
 def recommendation_line(report: CurveReport) -> str:
@@ -101,20 +144,6 @@ def outlier_line(one: Mapping[str, Any]) -> str:
     )
 
 
-def _row(one: SizeSummary) -> list[str]:
-    median, worst = one.median_scale_spread, one.worst_layer
-    return [
-        str(one.size),
-        f"{one.shared:.0%}",
-        _plus_minus(one.sqnr_db, "{:.2f}"),
-        _plus_minus(one.ap_drop, "{:.4f}"),
-        "" if one.oks is None else f"{one.oks.mean:.4f}",
-        "" if median is None else f"{median:.1%}",
-        "" if worst is None else f"{one.scale_spreads[worst]:.0%}",
-        worst or "",
-    ]
-
-
 def _plus_minus(spread: Spread | None, form: str) -> str:
     if spread is None:
         return "-"
@@ -122,27 +151,11 @@ def _plus_minus(spread: Spread | None, form: str) -> str:
 
 
 def _details(report: CurveReport) -> Iterator[tuple[str, int]]:
-    for one in report.disjoint:
-        yield disjoint_line(report, one), 0
-        yield from ((disagreement_line(layer), 2) for layer in one.disagreements[:_NAMED])
-        yield from _and_more(len(one.disagreements))
-    if report.outliers:
-        yield "Crops that alone set the largest value of layers:", 0
-        yield from ((outlier_line(one), 2) for one in report.outliers[:_NAMED])
-        yield from _and_more(len(report.outliers))
+    for head, lines in curve_findings(report):
+        yield head, 0
+        yield from ((line, 2) for line in lines)
 
 
-def _and_more(count: int) -> Iterator[tuple[str, int]]:
-    if count > _NAMED:
-        yield f"and {count - _NAMED} more", 2
-
-
-def _caption(report: CurveReport) -> str:
-    against = "the labels" if report.labels == "labels" else "the fp32 keypoints as labels"
-    return (
-        "mean ± standard deviation over the seeds; scales: relative standard deviation of the"
-        " activation scale of the median layer, and of the worst; shared: persons that two sets of"
-        f" a size have in common, on average. Drawn from {report.pool} persons and judged on"
-        f" {report.held_out} persons of other images, against fp32; AP against {against}, where"
-        f" fp32 has {report.fp32_ap:.3f}."
-    )
+def _first(lines: Sequence[str]) -> list[str]:
+    more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+    return [*lines[:_NAMED], *more]

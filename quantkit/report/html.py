@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from quantkit.report.contents import Missing, ReportContents
+from quantkit.report.curve import curve_caption, curve_title, recommendation_line
+from quantkit.report.html_curve import findings_list, sizes_table
 from quantkit.report.html_markup import escaped, paragraph, table
 from quantkit.report.html_ranking import advice_list, ranking_sentence, ranking_tables
 from quantkit.report.html_tables import (
@@ -13,7 +15,15 @@ from quantkit.report.html_tables import (
     tried_table,
     views_table,
 )
-from quantkit.report.pictures import ALL_LAYERS, DROPS, HISTOGRAMS, PARETO, RANKING, WEIGHTS
+from quantkit.report.pictures import (
+    ALL_LAYERS,
+    CURVE,
+    DROPS,
+    HISTOGRAMS,
+    PARETO,
+    RANKING,
+    WEIGHTS,
+)
 from quantkit.report.sentences import data_sentence, drop_sentence
 
 _STYLE: Final = """
@@ -50,6 +60,7 @@ def report_html(contents: ReportContents, pictures: Mapping[str, bytes]) -> str:
         *_ranking(contents, pictures),
         *_views(contents, pictures),
         *_search(contents, pictures),
+        *_curve(contents, pictures),
         *_missing(contents.missing),
         _versions(contents),
     ]
@@ -132,6 +143,21 @@ def _search(contents: ReportContents, pictures: Mapping[str, bytes]) -> list[str
         *[paragraph(one) for one in search_sentences(found)],
         *_figure(pictures, PARETO, "Accuracy against latency and work in fp32", caption),
         tried_table(found),
+    ]
+
+
+def _curve(contents: ReportContents, pictures: Mapping[str, bytes]) -> list[str]:
+    found = contents.curve
+    if found is None:
+        return []
+    return [
+        "<h2>How many crops a table needs</h2>",
+        paragraph(recommendation_line(found)),
+        *_figure(pictures, CURVE, "SQNR, AP drop and scales by the number of crops", ""),
+        paragraph(f"{curve_title(found)}."),
+        sizes_table(found),
+        f'<p class="note">{escaped(curve_caption(found))}</p>',
+        *findings_list(found),
     ]
 
 

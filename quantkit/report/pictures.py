@@ -2,6 +2,7 @@
 
 from quantkit.report.contents import ReportContents
 from quantkit.report.plots.all_layers import draw_all_layers
+from quantkit.report.plots.curve import draw_curve
 from quantkit.report.plots.drops import draw_drops
 from quantkit.report.plots.histograms import draw_histograms
 from quantkit.report.plots.pareto import draw_pareto
@@ -10,7 +11,8 @@ from quantkit.report.plots.weights import draw_weights
 
 DROPS, RANKING, ALL_LAYERS = "ap_drops.png", "ranking.png", "all_layers.png"
 HISTOGRAMS, WEIGHTS, PARETO = "histograms.png", "weights.png", "pareto.png"
-PICTURES = (DROPS, RANKING, ALL_LAYERS, HISTOGRAMS, WEIGHTS, PARETO)
+CURVE = "curve.png"
+PICTURES = (DROPS, RANKING, ALL_LAYERS, HISTOGRAMS, WEIGHTS, PARETO, CURVE)
 
 
 def draw_pictures(contents: ReportContents) -> dict[str, bytes]:
@@ -38,4 +40,6 @@ def draw_pictures(contents: ReportContents) -> dict[str, bytes]:
         drawn[WEIGHTS] = draw_weights(contents.views)
     if contents.search is not None:
         drawn[PARETO] = draw_pareto(contents.search)
+    if contents.curve is not None:
+        drawn[CURVE] = draw_curve(contents.curve)
     return drawn

@@ -10,21 +10,26 @@ import cv2
 import pytest
 
 from quantkit.cli import main
+from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project import Project, load_project
 from quantkit.project.calibrating import calibrate_model
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
+from quantkit.project.exporting import network_at_hand
 from quantkit.project.ranking import rank_layers
 from quantkit.report.html_markup import breakable
 from quantkit.sensitivity.plan import Effort
 from quantkit.storage import sha256_file, write_atomically
 from tests.projects import small_project
 from tests.report.measured import search
+from tests.stability import made_up
 
 pytestmark = pytest.mark.slow
 
-PICTURES = ["ap_drops.png", "histograms.png", "pareto.png", "ranking.png", "weights.png"]
+PICTURES = [
+    *("ap_drops.png", "curve.png", "histograms.png", "pareto.png", "ranking.png", "weights.png"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluate_backends(project, backends=["ncnn", "ncnn-int8"], table="kl", feedback=Feedback())
     found = replace(search(), table="kl", table_sha256=sha256_file(project.tables_dir / "kl.table"))
     (project.work_dir / "search.json").write_text(found.text())
+    curve = replace(made_up.report(), model_sha256=network_at_hand(project) or "")
+    (project.work_dir / "curve.json").write_text(curve.text())
     return project.root
 
 
@@ -71,6 +78,7 @@ def test_what_was_measured_becomes_a_page_and_pictures_always_the_same(
     rows = json.loads((project.work_dir / "eval" / "eval.json").read_text())["rows"]
     assert f"{rows[1]['ap']:.4f}" in page
     assert "collected again from 8 calibration crops" in page
+    assert "Recommended: 16 crops." in page
     assert str(project.root) not in page
     assert run(monkeypatch, "--threads", "1", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -84,12 +92,14 @@ def test_what_is_not_measured_is_named_with_its_command_and_has_no_picture(
 ) -> None:
     write_atomically(project.work_dir / "report" / "pareto.png", b"of an earlier search")
     (project.work_dir / "search.json").unlink()
+    (project.work_dir / "curve.json").unlink()
     (project.work_dir / "eval" / "eval.json").unlink()
     (project.tables_dir / "kl.table").unlink()
     assert run(monkeypatch) == 0
     notes = capsys.readouterr().err
     assert "the backends: not measured; made by: quantkit eval --all-backends" in notes
     assert "the fastest mix: not measured; made by: quantkit sensitivity --max-drop" in notes
+    assert "how many crops a table needs: not measured; made by: quantkit select --curve" in notes
     assert "the worst layers from inside: tables/small/kl.table: the table of the ranking" in notes
     assert [one.name for one in (project.work_dir / "report").iterdir()] == ["ranking.png"]
     page = (project.work_dir / "report.html").read_text()
@@ -105,6 +115,8 @@ def test_what_is_not_measured_is_named_with_its_command_and_has_no_picture(
         ("search.json", json.dumps({"schema": 9, **asdict(search())}), "is of another version"),
         ("sensitivity.json", '{"schema": 1}', "sensitivity.json: has schema 1"),
         ("eval/eval.json", "{}", "eval.json: is not an evaluation"),
+        ("curve.json", "{}", "curve.json: is no curve of schema 1; measure it again"),
+        ("curve.json", made_up.report().text(), "belongs to another network than the present one"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_and_the_rest_is_shown(
@@ -120,8 +132,13 @@ def test_a_file_that_cannot_be_used_is_named_and_the_rest_is_shown(
     assert run(monkeypatch) == 0
     assert reason in capsys.readouterr().err
     left = {one.name for one in (project.work_dir / "report").iterdir()}
-    gone = {"search.json": "pareto.png", "sensitivity.json": "ranking.png"}
-    assert left == {"ap_drops.png", "pareto.png", "ranking.png"} - {gone.get(file, "ap_drops.png")}
+    gone = {
+        "search.json": "pareto.png",
+        "sensitivity.json": "ranking.png",
+        "eval/eval.json": "ap_drops.png",
+        "curve.json": "curve.png",
+    }
+    assert left == set(gone.values()) - {gone[file]}
 
 
 def test_histograms_of_another_table_than_the_ranked_one_are_not_shown(
@@ -137,6 +154,24 @@ def test_histograms_of_another_table_than_the_ranked_one_are_not_shown(
         assert run(monkeypatch) == 0
         assert reason in capsys.readouterr().err
         assert not (project.work_dir / "report" / "histograms.png").exists()
+
+
+def test_a_curve_alone_is_a_report_and_goes_when_the_network_is_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("search.json", "sensitivity.json", "eval/eval.json"):
+        (project.work_dir / name).unlink()
+    assert run(monkeypatch) == 0
+    assert [one.name for one in (project.work_dir / "report").iterdir()] == ["curve.png"]
+    assert "Two disjoint sets of 32" in (project.work_dir / "report.html").read_text()
+    capsys.readouterr()
+    assert isinstance(project.source, NcnnFiles)
+    project.source.bin.unlink()
+    assert run(monkeypatch) == 0
+    reason = "work_dirs/small/curve.json: is of some network, but the present one is not exported"
+    assert reason in capsys.readouterr().err
+    assert not list((project.work_dir / "report").iterdir())
+    assert reason in (project.work_dir / "report.html").read_text()
 
 
 def test_nothing_measured_is_refused(

@@ -10,7 +10,9 @@ from quantkit.report.layer_view import LayerView
 from quantkit.sensitivity.figures import Advice, Effect
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
 from quantkit.sensitivity.search_report import Bounds, Confirmation, SearchReport, Tried
+from quantkit.stability.report import CurveReport
 from tests.report.rows import COMPARISON
+from tests.stability import made_up
 
 HOSTILE = '<script>alert("1")</script>'
 FORMULA = "$\\frac{a$"
@@ -114,6 +116,17 @@ def search() -> SearchReport:
     )
 
 
+def curve() -> CurveReport:
+    """Make a curve whose worst layer, and one that disjoint sets disagree on, have bad names."""
+    made = made_up.report()
+    points = [
+        replace(one, scales={HOSTILE: 10.0 + one.seed, LONG: 20.0, FORMULA: 1.0})
+        for one in made.points
+    ]
+    outlier = {"annotation_id": 5, "file_name": HOSTILE, "layers": [FORMULA], "factor": 1.8}
+    return made_up.report(points, outliers=[outlier])
+
+
 def contents(count: int = 30) -> ReportContents:
     return ReportContents(
         model="net",
@@ -121,6 +134,7 @@ def contents(count: int = 30) -> ReportContents:
         ranking=ranking(count),
         search=search(),
         views=(view(), view(LONG, 5.0)),
+        curve=curve(),
         missing=(Missing("the weather", "not measured", "quantkit look --out"),),
         versions={"quantkit": "0.1.0"},
     )

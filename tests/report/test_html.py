@@ -1,12 +1,15 @@
 """The page: complete, closed in itself, and safe from the names of layers."""
 
 import base64
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from quantkit.report.contents import ReportContents
 from quantkit.report.html import report_html
 from quantkit.report.html_markup import escaped
 from quantkit.report.pictures import PICTURES
+from quantkit.stability.recommendation import Recommendation
 from tests.report.measured import DEAD, FORMULA, HOSTILE, LONG, contents
 
 PNG = {name: f"\x89PNG {name}".encode("latin-1") for name in PICTURES}
@@ -97,11 +100,40 @@ def test_the_figures_of_backends_search_and_worst_layers_are_in_tables() -> None
         assert expected in words, expected
 
 
+def test_the_curve_stands_in_the_page_with_what_it_recommends() -> None:
+    made = contents()
+    text = report_html(made, PNG)
+    page = Page(text)
+    assert made.curve is not None
+    figures = ("0%", "20.20 ± 0.16", "0.0100 ± 0.0000", "0.9900", "0.0%", "13%")
+    assert ["16", *figures, HOSTILE] in page.rows
+    (marked,) = re.findall('<tr class="strong"><td class="n">([^<]*)</td><td class="n">0%', text)
+    assert marked == str(made.curve.recommended.size) == "16"
+    words = " ".join(page.words)
+    for expected in (
+        *("How many crops a table needs", "Recommended: 16 crops. Up to 64 crops the mean SQNR"),
+        *("net: kl tables of 5 seeds a size.", "Drawn from 10000 persons and judged on 64"),
+        *("Two disjoint sets of 32, seed 0: the scales of 2 of 2 layers", "gone: 3 and fp32"),
+        f"{HOSTILE} (5): 1.8 times the next crop in {FORMULA}",
+    ):
+        assert expected in words, expected
+    assert "How many crops" not in report_html(replace(made, curve=None), PNG)
+
+
+def test_a_curve_that_recommends_nothing_marks_no_size() -> None:
+    made = contents()
+    assert made.curve is not None
+    none = replace(made.curve, recommended=Recommendation(None, "It goes on."), disjoint=())
+    page = Page(report_html(replace(made, curve=none, search=None), {}))
+    assert ("class", "strong") not in page.attributes
+    assert "not settled. It goes on." in " ".join(page.words)
+
+
 def test_what_is_missing_is_named_with_what_makes_it() -> None:
     made = contents()
     words = Page(report_html(made, PNG)).words
     assert {"the weather", "not measured", "quantkit look --out"} <= set(words)
-    nothing = replace(made, comparison=None, ranking=None, search=None, views=(), missing=())
+    nothing = ReportContents("net", None, None, None, (), None, (), {})
     page = Page(report_html(nothing, {}))
     assert "img" not in page.tags
     assert "What is missing" not in page.words

@@ -67,7 +67,7 @@ def test_a_picture_depends_on_neither_the_date_nor_a_users_matplotlibrc(
 
 
 def test_there_is_no_picture_of_what_was_not_measured() -> None:
-    nothing = replace(contents(), comparison=None, ranking=None, search=None, views=())
+    nothing = replace(contents(), comparison=None, ranking=None, search=None, views=(), curve=None)
     assert draw_pictures(nothing) == {}
     unlabelled = replace(COMPARISON, rows=(replace(INT8, ap=None, ap_drop=None, ap_drop_ci=None),))
     assert draw_pictures(replace(nothing, comparison=unlabelled)) == {}
