@@ -131,8 +131,12 @@ class _Curve:
         assert large.sqnr_db is not None
         before, after = small.sqnr_db.deviation, large.sqnr_db.deviation
         if not self._comparable(small):
-            if self._drawn_apart(small, before) > LUCK_DB:
-                yield f"seeds of {small.size} scatter by {before:.2f} dB, beyond {LUCK_DB:.2f} dB"
+            apart = self._drawn_apart(small, before)
+            if apart > LUCK_DB:
+                yield (
+                    f"seeds of {small.size} scatter by {before:.2f} dB, {apart:.2f} dB if they"
+                    f" shared no persons, beyond {LUCK_DB:.2f} dB"
+                )
             return
         if self._scatters(small, large, before, after, LUCK_DB):
             yield f"seeds scatter by {after:.2f} dB where they scattered by {before:.2f} dB"
