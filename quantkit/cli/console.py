@@ -29,6 +29,16 @@ def results() -> Console:
     return console
 
 
+def printable(text: str) -> str:
+    r"""Spell out what could steer a terminal: text may quote a file that nobody has checked.
+
+    Example:
+        >>> printable("a\x1b[2J")
+        'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 @contextmanager
 def feedback() -> Iterator[Feedback]:
     """Show the feedback of one command; lines instead of bars where stderr is not a terminal."""

@@ -19,6 +19,7 @@ from quantkit.cli import (
     sensitivity,
     table,
 )
+from quantkit.cli.console import printable
 from quantkit.errors import QuantkitError
 
 INTERRUPTED = 130
@@ -63,9 +64,7 @@ def main() -> None:
     try:
         app()
     except QuantkitError as error:
-        # A message may quote a file that nobody has checked.
-        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Typer has turned the interrupt into this already.

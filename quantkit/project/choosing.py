@@ -60,6 +60,28 @@ def choose_set(
     return chosen
 
 
+def choose_again(project: Project, chosen: CalibrationSet, feedback: Feedback) -> CalibrationSet:
+    """Make the choice of a set again, on the calibration data as it is now; nothing is written.
+
+    Args:
+        project: The project.
+        chosen: The set.
+        feedback: Told how it goes.
+
+    Raises:
+        InputError: The data cannot be used any more, or there is no such strategy.
+    """
+    data = project.calibration
+    return select(
+        load_dataset(data.annotations, data.images, keypoints=False),
+        method=chosen.strategy,
+        count=chosen.count,
+        seed=chosen.seed,
+        name=chosen.name,
+        root=project.root,
+    )
+
+
 def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:
     """Read a manifest of the project.
 

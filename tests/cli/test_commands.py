@@ -12,36 +12,11 @@ import pytest
 from quantkit.backends import BACKENDS, BackendName, Runner, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.calibration.table import read_table
-from quantkit.cli import main
 from quantkit.data.normalise import Normalisation
 from quantkit.errors import BackendDied
 from quantkit.project import Project, measuring
+from tests.cli.command import Command
 from tests.projects import small_project
-
-
-class Command:
-    """Runs `quantkit` in the project's folder and keeps what it printed.
-
-    Tables are KL's where no other is asked for: making the default one takes ten seconds.
-    """
-
-    def __init__(self, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-        self.project = project
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        quick = ("--table", "kl") if arguments[0] in ("eval", "sensitivity") else ()
-        sys.argv = ["quantkit", *arguments, *(() if "--table" in arguments else quick)]
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        printed = self._capsys.readouterr()
-        return (code if isinstance(code, int) else 0), printed.out, printed.err
-
-    def json(self, *arguments: str) -> Any:
-        code, out, err = self(*arguments, "--json")
-        assert code == 0, err
-        return json.loads(out)
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +275,7 @@ def test_another_table_is_not_overwritten_by_accident(quantkit: Command) -> None
 
 
 def test_select_then_calibrate_on_that_set(quantkit: Command) -> None:
-    code, out, _ = quantkit("select", "--method", "first", "--count", "5", "--name", "mine")
+    code, out, _ = quantkit("select", "--strategy", "first", "--count", "5", "--name", "mine")
     assert code == 0
     assert out.startswith("5 crops of 3 images: ")
     value = quantkit.json("calibrate", "--fast", "--calib-set", "mine")

@@ -69,7 +69,7 @@ def picture(width: float, height: float, draw: Draw) -> bytes:
     Raises:
         Unavailable: matplotlib is not installed.
     """
-    matplotlib = require_matplotlib()
+    matplotlib = require_matplotlib("A picture")
     figures = require("matplotlib.figure", extra="report", purpose="A picture")
     data = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -85,13 +85,16 @@ def picture(width: float, height: float, draw: Draw) -> bytes:
     return data.getvalue()
 
 
-def require_matplotlib() -> Any:
+def require_matplotlib(purpose: str = "A report") -> Any:
     """Import matplotlib, or say how to install it.
+
+    Args:
+        purpose: What needs it, as the subject of the message.
 
     Raises:
         Unavailable: It is not installed.
     """
-    return require("matplotlib", extra="report", purpose="A report")
+    return require("matplotlib", extra="report", purpose=purpose)
 
 
 def set_log(axes: Axes, low: float, high: float) -> None:
