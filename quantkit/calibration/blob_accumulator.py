@@ -159,6 +159,15 @@ def sampling_stride(size: int, samples: int) -> int:
     return stride
 
 
+def sampling_phase(crop: NDArray[np.float32]) -> int:
+    """Say with which value sampling begins: other places of each crop, whatever their order.
+
+    It comes from the crop's own bits.
+    """
+    bits = np.ascontiguousarray(crop, np.float32).reshape(-1).view(np.uint32)
+    return int(bits.sum(dtype=np.uint64)) * 2654435761 >> 16
+
+
 def channel_absmax(blob: BlobView) -> NDArray[np.float32]:
     """Find the largest absolute value of each channel (of the blob's first axis).
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.backends.ncnn_views import BlobReader, BlobView
-from quantkit.calibration.blob_accumulator import BlobAccumulator
+from quantkit.calibration.blob_accumulator import BlobAccumulator, sampling_phase
 from quantkit.calibration.forward_pool import in_order
 from quantkit.calibration.layer_inputs import LayerInputs, no_crops
 from quantkit.calibration.statistics import ActivationStatistics
@@ -120,7 +120,7 @@ class _Worker:
         }
 
     def run(self, index: int, crop: Array) -> None:
-        phase = _phase(crop)
+        phase = sampling_phase(crop)
 
         def visit(name: str, blob: BlobView) -> None:
             if not self.seen[name].add(blob, phase):
@@ -139,9 +139,3 @@ def _joined(inputs: LayerInputs, workers: Sequence[_Worker]) -> ActivationStatis
         for seen in worker.seen.values():
             seen.drop_first()
     return {name: statistics[blob] for name, blob in inputs.sources.items()}
-
-
-def _phase(crop: Array) -> int:
-    # From the crop's own bits: other places of each crop are sampled, whatever their order.
-    bits = np.ascontiguousarray(crop, np.float32).reshape(-1).view(np.uint32)
-    return int(bits.sum(dtype=np.uint64)) * 2654435761 >> 16

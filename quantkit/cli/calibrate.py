@@ -52,6 +52,7 @@ def calibrate(
     """Choose the calibration set, write the ncnn int8 table and the int8 model."""
     from quantkit.project.calibrating import calibrate_model
     from quantkit.project.calibration_request import BEST, CalibrationRequest
+    from quantkit.project.selection_request import SelectionRequest
     from quantkit.storage import json_text
     from quantkit.tuning.recipe import Recipe
 
@@ -63,9 +64,7 @@ def calibrate(
         compat=compat is not None,
         recipe=Recipe(equalize, search, rounding, bias, learning, fp32_share),
         calib_set=calib_set,
-        select=select,
-        count=count,
-        seed=seed,
+        selection=SelectionRequest(select, count, seed),
         name=name,
         keep_hazards=keep_hazards,
     )

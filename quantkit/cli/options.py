@@ -24,7 +24,13 @@ MethodOption = Annotated[
         " or mse (default: best)."
     ),
 ]
-SelectOption = Annotated[str, typer.Option(help="How crops are chosen: random or first.")]
+SelectOption = Annotated[
+    str,
+    typer.Option(
+        help="How crops are chosen: first, random, stratified, k_center, herding, coverage or"
+        " influence."
+    ),
+]
 CountOption = Annotated[
     int | None, typer.Option(help="How many person crops (default: 128, or all).", min=1)
 ]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from quantkit.project import Project
     from quantkit.selection.manifest import CalibrationSet
 
-_SHARED: Final = ("project", "as_json")
-_OF_CURVE: Final = ("method", "seeds", "sizes", "held_out", "threads")
+_SHARED: Final = ("project", "as_json", "threads")
+_OF_CURVE: Final = ("method", "seeds", "sizes", "held_out")
 _TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "verify": (*_SHARED, "verify", "sheet"),
     "curve": (*_SHARED, "curve", *_OF_CURVE),
@@ -38,6 +38,21 @@ def select(
     strategy: SelectOption = "random",
     count: CountOption = None,
     seed: SeedOption = 0,
+    among: Annotated[
+        int,
+        typer.Option(
+            help="Of larger data so many persons are drawn before images are read or the network"
+            " is run (all strategies but random and first).",
+            min=1,
+        ),
+    ] = 1024,
+    refuse_outliers: Annotated[
+        bool,
+        typer.Option(
+            "--refuse-outliers",
+            help="Do not choose persons that alone set the largest value of a layer's input.",
+        ),
+    ] = False,
     name: str | None = typer.Option(None, help="Name of the set (default: from the choice)."),
     sheet: Annotated[
         bool | None,
@@ -81,22 +96,23 @@ def select(
     """
     _refuse_what_does_not_go_together(context)
     if verify is not None:
-        _verify(project, verify, sheet=bool(sheet), as_json=as_json)
+        _verify(project, verify, threads, sheet=bool(sheet), as_json=as_json)
         return
     if curve:
         _measure(project, method, seeds, sizes, held_out, threads, as_json=as_json)
         return
     from quantkit.project.choosing import choose_set
+    from quantkit.project.selection_request import SelectionRequest
     from quantkit.project.set_sheets import write_sheet
 
+    request = SelectionRequest(strategy, count, seed, among, refuse_outliers)
     with feedback() as shown:
         opened = open_project(project, shown)
         chosen = choose_set(
             opened,
-            method=strategy,
-            count=count,
-            seed=seed,
+            request,
             name=name,
+            threads=threads,
             feedback=shown,
             overwrite=overwrite,
         )
@@ -117,7 +133,7 @@ def _show(project: "Project", chosen: "CalibrationSet", *, as_json: bool) -> Non
         typer.echo(f"{len(chosen.entries)} crops of {images} images: {from_here(path)}")
 
 
-def _verify(project: Path | None, name: str, *, sheet: bool, as_json: bool) -> None:
+def _verify(project: Path | None, name: str, threads: int, *, sheet: bool, as_json: bool) -> None:
     from quantkit.project.choosing import choose_again, set_path
     from quantkit.project.exporting import network_at_hand
     from quantkit.project.set_sheets import write_sheet
@@ -131,7 +147,7 @@ def _verify(project: Path | None, name: str, *, sheet: bool, as_json: bool) -> N
             opened,
             name,
             model_sha256=network_at_hand(opened),
-            replay=lambda chosen: choose_again(opened, chosen, shown),
+            replay=lambda chosen: choose_again(opened, chosen, shown, threads),
             feedback=shown,
         )
         if sheet and found.ok:
@@ -154,6 +170,7 @@ def _measure(
     *,
     as_json: bool,
 ) -> None:
+    from quantkit.project.candidates import find_outliers
     from quantkit.project.curve_picture import write_curve_picture
     from quantkit.project.curving import measure_curve
     from quantkit.report.curve import curve_table
@@ -168,6 +185,7 @@ def _measure(
             sizes=asked,
             held_out=held_out,
             threads=threads,
+            outliers=lambda persons: find_outliers(opened, persons, shown, threads),
             feedback=shown,
         )
         write_curve_picture(opened, report, shown)

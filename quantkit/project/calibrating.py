@@ -108,7 +108,7 @@ def calibrate_model(
     exported = exported or export_model(project, feedback)
     fp32 = exported.ncnn
     network = read_network(fp32)
-    chosen = _calibration_set(project, request, feedback, overwrite=overwrite)
+    chosen = _calibration_set(project, request, feedback, threads=threads, overwrite=overwrite)
     wanted = wanted_origin(project, request, chosen)
     if is_unchanged(table, network, wanted):
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
@@ -187,16 +187,15 @@ def table_path(project: Project, name: str) -> Path:
 
 
 def _calibration_set(
-    project: Project, request: CalibrationRequest, feedback: Feedback, *, overwrite: bool
+    project: Project,
+    request: CalibrationRequest,
+    feedback: Feedback,
+    *,
+    threads: int,
+    overwrite: bool,
 ) -> CalibrationSet:
     if request.calib_set is not None:
         return open_set(project, request.calib_set, feedback)
     return choose_set(
-        project,
-        method=request.select,
-        count=request.count,
-        seed=request.seed,
-        name=None,
-        feedback=feedback,
-        overwrite=overwrite,
+        project, request.selection, threads=threads, feedback=feedback, overwrite=overwrite
     )

@@ -6,6 +6,7 @@ from typing import Any, Final, get_args
 from quantkit.calibration.compat import CompatMethod
 from quantkit.calibration.methods import METHODS, method_named
 from quantkit.errors import InputError
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.tuning.recipe import Recipe
 
 BEST: Final = "best"
@@ -21,6 +22,7 @@ NAMES: Final = (BEST, *METHODS)
 """Methods by name; a table of such a name is made when it is asked for."""
 
 _WHOLE: Final = Recipe()
+_DEFAULT: Final = SelectionRequest()
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,7 @@ class CalibrationRequest:
         recipe: Which steps `best` takes.
         compat: Do all as ncnn2table does: its passes, its 6-bit rule, its hazards.
         calib_set: Name of a manifest to use; by default a set is chosen.
-        select: How crops are chosen.
-        count: How many; by default 128, or all where there are fewer.
-        seed: Seed of the choice.
+        selection: How crops are chosen otherwise.
         name: Name of the table; by default the method's.
         keep_hazards: Also quantize the layers that the runtime gets wrong.
 
@@ -46,9 +46,7 @@ class CalibrationRequest:
     recipe: Recipe = _WHOLE
     compat: bool = False
     calib_set: str | None = None
-    select: str = "random"
-    count: int | None = None
-    seed: int = 0
+    selection: SelectionRequest = _DEFAULT
     name: str | None = None
     keep_hazards: bool = False
 

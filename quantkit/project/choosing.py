@@ -1,12 +1,15 @@
 """The selection step: the crops that calibrate, and the proof that they are not evaluation data."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from quantkit.data.coco import load_dataset
 from quantkit.progress import Feedback
+from quantkit.project.candidates import ProjectCandidates
 from quantkit.project.config import Project, checked_name
 from quantkit.project.image_journal import image_journal
-from quantkit.selection import DEFAULT_COUNT, select
+from quantkit.project.selection_request import SelectionRequest
+from quantkit.selection import select
 from quantkit.selection.manifest import (
     CalibrationSet,
     read_calibration_set,
@@ -26,11 +29,10 @@ def set_path(project: Project, name: str) -> Path:
 
 def choose_set(
     project: Project,
+    request: SelectionRequest,
     *,
-    method: str,
-    count: int | None,
-    seed: int,
-    name: str | None,
+    name: str | None = None,
+    threads: int = 2,
     feedback: Feedback,
     overwrite: bool = False,
 ) -> CalibrationSet:
@@ -38,48 +40,66 @@ def choose_set(
 
     Args:
         project: The project.
-        method: A strategy of `quantkit.selection`.
-        count: How many crops; by default 128, or all where there are fewer.
-        seed: Seed of the choice.
+        request: What to choose.
         name: Name of the set; by default it says how the set was chosen.
-        feedback: Told how the images are read.
+        threads: How many crops are run at a time, where the strategy looks at the network.
+        feedback: Told how the images are read and the network is run.
         overwrite: Replace a manifest that has other content.
 
     Raises:
         InputError: The data cannot be used, or the set shares an image with the evaluation data.
+        BackendDied: ncnn died of the network.
     """
-    pool = load_dataset(
-        project.calibration.annotations, project.calibration.images, keypoints=False
-    )
-    count = count or min(DEFAULT_COUNT, len(pool.persons))
-    name = name or f"{project.name}-{method}-{count}-seed{seed}"
-    chosen = select(pool, method=method, count=count, seed=seed, name=name, root=project.root)
+    chosen = _chosen(project, request, name, threads, feedback)
     _refuse_evaluation_data(project, chosen, feedback)
-    write_calibration_set(chosen, set_path(project, name), overwrite=overwrite)
-    feedback.note(f"calibration set {name}: {len(chosen.entries)} of {len(pool.persons)} persons")
+    write_calibration_set(chosen, set_path(project, chosen.name), overwrite=overwrite)
+    feedback.note(
+        f"calibration set {chosen.name}: {len(chosen.entries)} of {chosen.candidates} persons"
+    )
     return chosen
 
 
-def choose_again(project: Project, chosen: CalibrationSet, feedback: Feedback) -> CalibrationSet:
+def choose_again(
+    project: Project, chosen: CalibrationSet, feedback: Feedback, threads: int = 2
+) -> CalibrationSet:
     """Make the choice of a set again, on the calibration data as it is now; nothing is written.
 
     Args:
         project: The project.
         chosen: The set.
         feedback: Told how it goes.
+        threads: How many crops are run at a time, where the strategy looks at the network.
 
     Raises:
         InputError: The data cannot be used any more, or there is no such strategy.
     """
+    return _chosen(project, SelectionRequest.of(chosen), chosen.name, threads, feedback)
+
+
+def _chosen(
+    project: Project,
+    request: SelectionRequest,
+    name: str | None,
+    threads: int,
+    feedback: Feedback,
+) -> CalibrationSet:
     data = project.calibration
-    return select(
-        load_dataset(data.annotations, data.images, keypoints=False),
-        method=chosen.strategy,
-        count=chosen.count,
-        seed=chosen.seed,
-        name=chosen.name,
+    pool = load_dataset(data.annotations, data.images, keypoints=False)
+    request = request.sized(len(pool.persons))
+    assert request.count is not None
+    candidates = ProjectCandidates(project, pool, request, feedback, threads)
+    chosen = select(
+        pool,
+        request.strategy,
+        request.count,
+        request.seed,
+        candidates=candidates.allowed(),
+        refused=candidates.refused(),
+        name=name or f"{project.name}-{request.strategy}-{request.count}-seed{request.seed}",
         root=project.root,
+        **candidates.origin(),
     )
+    return replace(chosen, covers=candidates.covers(chosen))
 
 
 def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:

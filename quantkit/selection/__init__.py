@@ -1,5 +1,5 @@
 """Which person crops calibrate the network, and the manifest that says so."""
 
-from quantkit.selection.strategies import DEFAULT_COUNT, METHODS, MethodName, select
+from quantkit.selection.strategies import STRATEGIES, StrategyName, select
 
-__all__ = ["DEFAULT_COUNT", "METHODS", "MethodName", "select"]
+__all__ = ["STRATEGIES", "StrategyName", "select"]

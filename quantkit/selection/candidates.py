@@ -1,14 +1,22 @@
 """What a strategy may look at when it chooses: the persons, their crops, and what the net does."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
 
 from quantkit.data.coco import Person
+from quantkit.errors import InputError
+from quantkit.selection.activations import Activations
+from quantkit.selection.traits import Traits
 
-if TYPE_CHECKING:
-    from quantkit.selection.activations import Activations
-    from quantkit.selection.traits import Traits
+
+def _unseen() -> NoReturn:
+    raise InputError("this strategy looks at the images: give the candidates with their traits")
+
+
+def _not_run() -> NoReturn:
+    message = "this strategy looks at the network: give the candidates with its activations"
+    raise InputError(message)
 
 
 @dataclass(frozen=True)
@@ -21,13 +29,19 @@ class Candidates:
         persons: Whom to choose from.
         traits: How each person is seen in its image; reads the images.
         activations: What the network that is quantized makes of each person; runs it.
-        keypoints: Number of visible keypoints by annotation id, where the file has any.
     """
 
     persons: tuple[Person, ...]
-    traits: Callable[[], "Traits"]
-    activations: Callable[[], "Activations"]
-    keypoints: Mapping[int, int] = field(default_factory=dict)
+    traits: Callable[[], Traits] = _unseen
+    activations: Callable[[], Activations] = _not_run
+
+    def take(self, indices: Sequence[int]) -> "Candidates":
+        """Keep some of the persons, in the order of `indices`."""
+        return Candidates(
+            tuple(self.persons[index] for index in indices),
+            lambda: self.traits().take(indices),
+            lambda: self.activations().take(indices),
+        )
 
 
 Strategy = Callable[[Candidates, int, int], list[int]]

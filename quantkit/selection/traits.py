@@ -1,7 +1,7 @@
 """How a person is seen in its image: what a stratified calibration set is spread over."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from quantkit.progress import Progress, silent
 Array = NDArray[np.float64]
 
 UNKNOWN: Final = -1
-"""The number of visible keypoints of a person whose annotation has none."""
+"""The value of a trait that is not known."""
 
 # Images that wait decoded: one is enough to keep both threads busy, and a large one is 100 MB.
 _AHEAD: Final = 2
@@ -32,7 +32,7 @@ class Traits:
     Attributes:
         size: Root of the box's area, in pixels.
         aspect: Width of the box by its height.
-        keypoints: Number of visible keypoints; -1 where it is not known.
+        keypoints: Number of visible keypoints; as all traits, -1 where it is not known.
         truncation: Share of the crop, as the network sees it, that lies outside the image.
         crowding: Largest share of the box that the box of one other person covers.
         brightness: Mean grey of the crop inside the image, 0 to 255.
@@ -82,26 +82,42 @@ def measure_traits(
     Raises:
         InputError: An image is missing, broken or truncated.
     """
-    boxes = np.array([person.box for person in persons], np.float64).reshape(-1, 4)
-    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    crowding = np.zeros(len(persons))
     seen = np.zeros((len(persons), 3))
-    places = _by_image(persons)
     done = 0
-    for place, image in read_ahead(_decoded(places), _AHEAD):
-        crowding[place] = _crowding(boxes[place])
+    for place, image in read_ahead(_decoded(_by_image(persons)), _AHEAD):
         for index in place:
             seen[index] = _seen(image, persons[index], spec)
             done += 1
             progress("traits", done, len(persons))
+    return replace(
+        box_traits(persons, keypoints),
+        truncation=seen[:, 0],
+        brightness=seen[:, 1],
+        contrast=seen[:, 2],
+    )
+
+
+def box_traits(persons: Sequence[Person], keypoints: Mapping[int, int]) -> Traits:
+    """Tell what boxes alone say of persons; truncation, brightness and contrast are -1.
+
+    Args:
+        persons: Whom to look at; crowding is told from them alone.
+        keypoints: Number of visible keypoints by annotation id; may lack persons.
+    """
+    boxes = np.array([person.box for person in persons], np.float64).reshape(-1, 4)
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    crowding = np.zeros(len(persons))
+    for place in _by_image(persons).values():
+        crowding[place] = _crowding(boxes[place])
+    unseen = np.full(len(persons), float(UNKNOWN))
     return Traits(
         size=np.sqrt(width * height),
         aspect=width / height,
         keypoints=np.array([keypoints.get(one.annotation_id, UNKNOWN) for one in persons], float),
-        truncation=seen[:, 0],
+        truncation=unseen,
         crowding=crowding,
-        brightness=seen[:, 1],
-        contrast=seen[:, 2],
+        brightness=unseen,
+        contrast=unseen,
     )
 
 

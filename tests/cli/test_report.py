@@ -18,6 +18,7 @@ from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.exporting import network_at_hand
 from quantkit.project.ranking import rank_layers
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.report.html_markup import breakable
 from quantkit.sensitivity.plan import Effort
 from quantkit.storage import sha256_file, write_atomically
@@ -35,7 +36,9 @@ PICTURES = [
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = small_project(tmp_path_factory.mktemp("report") / "project")
-    calibrate_model(project, CalibrationRequest("kl", count=8), feedback=Feedback())
+    calibrate_model(
+        project, CalibrationRequest("kl", selection=SelectionRequest(count=8)), feedback=Feedback()
+    )
     rank_layers(project, table="kl", effort=Effort(2, 0, 0), workers=1, feedback=Feedback())
     evaluate_backends(project, backends=["ncnn", "ncnn-int8"], table="kl", feedback=Feedback())
     found = replace(search(), table="kl", table_sha256=sha256_file(project.tables_dir / "kl.table"))

@@ -199,7 +199,6 @@ def test_a_curve_without_matplotlib_has_no_picture_and_says_what_it_needs(
         (("--verify", "mine", "--curve"), "--curve does not go with --verify"),
         (("--verify", "mine", "--strategy", "random"), "--strategy does not go with --verify"),
         (("--verify", "mine", "--overwrite"), "--overwrite does not go with --verify"),
-        (("--verify", "mine", "--threads", "1"), "--threads does not go with --verify"),
         (("--curve", "--strategy", "random"), "--strategy does not go with --curve"),
         (("--curve", "--seed", "0"), "--seed does not go with --curve"),
         (("--curve", "--no-sheet"), "--sheet does not go with --curve"),

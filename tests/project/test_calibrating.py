@@ -8,9 +8,10 @@ from quantkit.project import Project, calibrating, exporting, load_project
 from quantkit.project.calibrating import calibrate_model, ready_table
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.choosing import choose_set
+from quantkit.project.selection_request import SelectionRequest
 from tests.projects import small_project
 
-FEW = CalibrationRequest(count=3, method="minmax")
+FEW = CalibrationRequest(selection=SelectionRequest(count=3), method="minmax")
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_a_table_of_another_preprocess_is_not_used(project: Project) -> None:
 def test_a_table_whose_calibration_set_was_replaced_is_not_used(project: Project) -> None:
     name = ready_table(project, "minmax", feedback=Feedback()).calibration_set
     choose_set(
-        project, method="first", count=2, seed=0, name=name, feedback=Feedback(), overwrite=True
+        project, SelectionRequest("first", 2), name=name, feedback=Feedback(), overwrite=True
     )
     with pytest.raises(InputError, match=f"was made for another calibration set '{name}'"):
         ready_table(project, "minmax", feedback=Feedback())
@@ -63,5 +64,7 @@ def test_a_network_that_crashes_ncnn_does_so_in_a_child(
     monkeypatch.setattr(exporting, "open_runner", dies)
     monkeypatch.setattr(calibrating, "in_child", lambda *a, **k: pytest.fail("it was run"))
     with pytest.raises(BackendDied, match="SIGSEGV"):
-        calibrate_model(project, CalibrationRequest(count=2), feedback=Feedback())
+        calibrate_model(
+            project, CalibrationRequest(selection=SelectionRequest(count=2)), feedback=Feedback()
+        )
     assert not (project.tables_dir / "kl.table").exists()

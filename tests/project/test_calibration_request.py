@@ -9,6 +9,7 @@ from quantkit.model.network import read_network
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import calibrate_model
 from quantkit.project.calibration_request import NCNN2TABLE, CalibrationRequest
+from quantkit.project.selection_request import SelectionRequest
 from tests.projects import small_project
 
 
@@ -29,7 +30,7 @@ def test_each_of_ncnn2tables_methods_makes_a_table_of_its_own_name(
     tmp_path: Path, method: str
 ) -> None:
     project = small_project(tmp_path / "project")
-    request = CalibrationRequest(method=method, compat=True, count=4)
+    request = CalibrationRequest(method=method, compat=True, selection=SelectionRequest(count=4))
     made = calibrate_model(project, request, feedback=Feedback())
     assert made.table.name == f"ncnn2table-{method}.table"
     assert made.prepared == made.fp32

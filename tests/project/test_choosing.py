@@ -8,6 +8,7 @@ from quantkit.errors import InputError
 from quantkit.progress import Feedback
 from quantkit.project import Project
 from quantkit.project.choosing import choose_set, open_set
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.selection.manifest import CalibrationSet
 from tests.projects import small_project
 
@@ -21,12 +22,7 @@ def project(tmp_path: Path) -> Project:
 
 def chosen_of(project: Project, feedback: Feedback | None = None) -> CalibrationSet:
     return choose_set(
-        project,
-        method="first",
-        count=5,
-        seed=0,
-        name="mine",
-        feedback=feedback or Feedback(),
+        project, SelectionRequest("first", 5), name="mine", feedback=feedback or Feedback()
     )
 
 

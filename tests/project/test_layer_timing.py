@@ -10,6 +10,7 @@ from quantkit.project import Project
 from quantkit.project.calibrating import calibrate_model
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.layer_timing import table_costs
+from quantkit.project.selection_request import SelectionRequest
 from tests.projects import small_project
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     project = small_project(tmp_path / "project")
-    calibrate_model(project, CalibrationRequest("kl", count=6), feedback=Feedback())
+    calibrate_model(
+        project, CalibrationRequest("kl", selection=SelectionRequest(count=6)), feedback=Feedback()
+    )
     return project
 
 

@@ -27,6 +27,7 @@ from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.mixing import MixRequest, mix_table
 from quantkit.project.mixing_times import timed
 from quantkit.project.quantizing import quantize_model
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.quantization.prepared_layers import changed_layers
 from quantkit.sensitivity.search_report import Bounds, SearchReport
 from tests.nets import INPUT, SIZE
@@ -41,7 +42,9 @@ LOOSE = Bounds(max_drop=None, min_sqnr=5.0)
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = small_project(tmp_path_factory.mktemp("mixing") / "project")
-    calibrate_model(project, CalibrationRequest("kl", count=8), feedback=Feedback())
+    calibrate_model(
+        project, CalibrationRequest("kl", selection=SelectionRequest(count=8)), feedback=Feedback()
+    )
     return project.root
 
 

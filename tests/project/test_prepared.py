@@ -15,6 +15,7 @@ from quantkit.project.calibrating import Calibrated, calibrate_model, ready_tabl
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.quantizing import quantize_model
 from quantkit.project.ranking import rank_layers
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.project.table_files import check_table_file, project_model
 from quantkit.tuning.equalization.channel_graph import channel_graph
 from quantkit.tuning.equalization.fold import folded
@@ -25,8 +26,8 @@ from tests.quantization.agreement import simple_table
 from tests.tuning.equalized_nets import far_factors
 
 ANOTHER = r"best\.table: belongs to another network than best\.param"
-KL = CalibrationRequest(method="kl", count=6)
-BEST = CalibrationRequest(count=6, recipe=Recipe(learning=0))
+KL = CalibrationRequest(method="kl", selection=SelectionRequest(count=6))
+BEST = CalibrationRequest(selection=SelectionRequest(count=6), recipe=Recipe(learning=0))
 
 
 @pytest.fixture

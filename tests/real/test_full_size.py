@@ -23,6 +23,7 @@ from quantkit.project.calibrating import calibrate_model
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.exporting import export_model
+from quantkit.project.selection_request import SelectionRequest
 from tests.oracles import mmpose_or_skip
 
 FULL_SIZE = "QUANTKIT_FULL_SIZE"
@@ -81,7 +82,10 @@ def exported(project: Project) -> ExportReport:
 @pytest.fixture(scope="module")
 def compared(project: Project, exported: ExportReport) -> Comparison:
     calibrate_model(
-        project, CalibrationRequest(method="kl", count=8), exported=exported, feedback=Feedback()
+        project,
+        CalibrationRequest(method="kl", selection=SelectionRequest(count=8)),
+        exported=exported,
+        feedback=Feedback(),
     )
     names = [name for name in (*FP32, *INT8) if availability(name) is None]
     return evaluate_backends(project, backends=names, table="kl", feedback=Feedback())

@@ -14,6 +14,7 @@ from quantkit.project.calibrating import calibrate_model
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.ranking import rank_layers
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.sensitivity.plan import Effort
 
 pytestmark = [pytest.mark.slow, pytest.mark.backend]
@@ -83,7 +84,8 @@ def compared(
 ) -> Comparison:
     """Every layer in int8, as ncnn2table does it, calibrated on the annotated train persons."""
     project = real_project(tmp_path_factory.mktemp("real"), real_data, request.param)
-    wanted = CalibrationRequest(method="kl", compat=True, select="first", count=139)
+    first = SelectionRequest("first", 139)
+    wanted = CalibrationRequest(method="kl", compat=True, selection=first)
     calibrate_model(project, wanted, feedback=Feedback())
     return evaluate_backends(
         project, backends=("ncnn", "ncnn-int8"), table=wanted.table_name, feedback=Feedback()

@@ -5,19 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from quantkit.data.coco import PoseDataset
 from quantkit.errors import InputError
-from quantkit.selection import METHODS, select
-from quantkit.selection.manifest import parse_calibration_set
+from quantkit.selection import STRATEGIES, select
+from quantkit.selection.manifest import CalibrationSet, parse_calibration_set
+from quantkit.selection.strategies import OF_IMAGES, OF_NETWORK
+from tests.selection.made_up import candidates_of
 from tests.selection.pool import pool
 
 
-@pytest.mark.parametrize("method", METHODS)
+def chosen_of(data: PoseDataset, method: str, count: int, seed: int = 0) -> CalibrationSet:
+    return select(data, method, count, seed, candidates=candidates_of(data.persons))
+
+
+@pytest.mark.parametrize("method", STRATEGIES)
 @pytest.mark.parametrize("count", [1, 5, 12])
 def test_every_strategy_chooses_that_many_persons_in_file_order(
     tmp_path: Path, method: str, count: int
 ) -> None:
     data = pool(tmp_path / "images")
-    found = select(data, method, count, seed=3)
+    found = chosen_of(data, method, count, seed=3)
     ids = [entry.annotation_id for entry in found.entries]
     assert len(set(ids)) == count == found.count
     assert ids == sorted(ids)
@@ -25,10 +32,10 @@ def test_every_strategy_chooses_that_many_persons_in_file_order(
     assert (found.strategy, found.seed) == (method, 3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", STRATEGIES)
 def test_the_same_choice_writes_the_same_bytes(tmp_path: Path, method: str) -> None:
     data = pool(tmp_path / "images")
-    assert select(data, method, 5).text() == select(data, method, 5).text()
+    assert chosen_of(data, method, 5).text() == chosen_of(data, method, 5).text()
 
 
 def test_entries_hold_what_proves_the_image(tmp_path: Path) -> None:
@@ -87,7 +94,7 @@ def test_random_draws_every_person_equally_often(tmp_path: Path) -> None:
     assert all(abs(count - 100) < 40 for count in draws.values())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", STRATEGIES)
 def test_more_persons_than_there_are_is_refused_with_their_number(
     tmp_path: Path, method: str
 ) -> None:
@@ -95,7 +102,7 @@ def test_more_persons_than_there_are_is_refused_with_their_number(
     with pytest.raises(
         InputError, match=r"pool\.json: 13 persons .* there are 12; give --count 12"
     ):
-        select(data, method, 13)
+        chosen_of(data, method, 13)
 
 
 @pytest.mark.parametrize("count", [0, -1])
@@ -105,7 +112,7 @@ def test_an_empty_set_is_refused(tmp_path: Path, count: int) -> None:
 
 
 def test_an_unknown_strategy_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no selection method 'best'; there are random, first"):
+    with pytest.raises(InputError, match="no strategy 'best'; there are first, random, str"):
         select(pool(tmp_path / "images"), "best", 1)
 
 
@@ -131,9 +138,15 @@ def test_a_set_has_a_name_that_says_how_it_was_chosen(tmp_path: Path) -> None:
     assert select(data, "random", 2, 7, name="mine").name == "mine"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*OF_IMAGES, *OF_NETWORK])
+def test_a_strategy_that_looks_at_more_than_boxes_says_so(tmp_path: Path, method: str) -> None:
+    with pytest.raises(InputError, match=r"looks at the (images|network)"):
+        select(pool(tmp_path / "images"), method, 3)
+
+
+@pytest.mark.parametrize("method", STRATEGIES)
 def test_what_is_selected_can_be_read(tmp_path: Path, method: str) -> None:
     import json
 
-    found = select(pool(tmp_path / "images"), method, 6, root=tmp_path)
+    found = chosen_of(pool(tmp_path / "images"), method, 6)
     assert parse_calibration_set(json.loads(found.text())) == found
