@@ -8,7 +8,7 @@ that is kept then. Evaluation crops are for these figures alone; steps are chose
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,12 +127,29 @@ def half_of_the_boxes(real: Path, half: int) -> list[Array]:
     return [crop.tensor for crop in crops([persons[k] for k in chosen], SPEC)]
 
 
+def material_of(
+    network: Network, files: NcnnFiles, tensors: Sequence[Array], threads: int = 2
+) -> Material:
+    """Give `best` some crops, parted as `quantkit calibrate` does."""
+    search, held_out = judges(len(tensors), len(int8_layers(network)))
+    return Material(
+        network=network,
+        input=files.input,
+        outputs=files.outputs,
+        crops=lambda: iter(tensors),
+        total=len(tensors),
+        search=[tensors[k] for k in search],
+        held_out=[tensors[k] for k in held_out],
+        learned=[x for k, x in enumerate(tensors) if k not in held_out],
+        threads=threads,
+    )
+
+
 def ablate(real: Path, net: str, half: int, recipe: Recipe, say: Callable[[str], None]) -> None:
     """Take the steps of a recipe and measure after each."""
     validation = Validation.of(real, net)
     files = validation.files
     network, tensors = read_network(files), half_of_the_boxes(real, half)
-    search, held_out = judges(len(tensors), len(int8_layers(network)))
 
     def report(what: str, prepared: Network, table: CalibrationTable) -> None:
         say(f"{net} half {half}  {what:<34}{validation.row(quantize(prepared, table))}")
@@ -146,18 +163,9 @@ def ablate(real: Path, net: str, half: int, recipe: Recipe, say: Callable[[str],
         name = step.name if step.kept else f"({step.name})"
         report(f"{name}, {step.seconds:.0f} s", prepared, table)
 
-    material = Material(
-        network=network,
-        input=files.input,
-        outputs=files.outputs,
-        crops=lambda: iter(tensors),
-        total=len(tensors),
-        search=[tensors[k] for k in search],
-        held_out=[tensors[k] for k in held_out],
-        learned=[x for k, x in enumerate(tensors) if k not in held_out],
-        feedback=Feedback(note=lambda note: say(f"{net} half {half}  {note}")),
-    )
-    tune(material, recipe, observe)
+    material = material_of(network, files, tensors)
+    feedback = Feedback(note=lambda note: say(f"{net} half {half}  {note}"))
+    tune(replace(material, feedback=feedback), recipe, observe)
 
 
 def main() -> None:

@@ -2,15 +2,16 @@
 
 `python -m tests.benchmarks.selection_proof REAL_DATA simplepose --halves 20 --out proof.jsonl`
 draws random halves of the pool of training boxes; from each, every strategy chooses sets of 8 to
-128 crops, whose KL tables are judged twice: on crops of the other half, by which defaults may be
-chosen, and on evaluation crops, which are looked at only. One line of JSON a table; a run that is
-stopped goes on. `python -m tests.benchmarks.selection_summary proof.jsonl` sums them up.
+128 crops, whose tables (`--method kl`, or `best`) are judged twice: on crops of the other half, by
+which defaults may be chosen, and on evaluation crops, which are looked at only. One line of JSON a
+table; a run that is stopped goes on. `python -m tests.benchmarks.selection_summary proof.jsonl` sums them up.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ from quantkit.selection.observing import observe
 from quantkit.selection.strategies import STRATEGIES, strategy_named
 from quantkit.selection.traits import Traits, measure_traits
 from quantkit.tuning.outputs import outputs_on
+from quantkit.tuning.recipe import Recipe
 from quantkit.tuning.sqnr import Outputs, sqnr_db
-from tests.benchmarks.ablation import NETS, SPEC, files_of
+from quantkit.tuning.tune import tune
+from tests.benchmarks.ablation import NETS, SPEC, files_of, material_of
 
 SIZES = (8, 16, 32, 64, 128)
 JUDGES = 24
@@ -92,7 +95,15 @@ class Pool:
         whole = Candidates(self.persons, lambda: self.traits, lambda: self.activations)
         return whole.take(half)
 
-    def int8(self, chosen: Sequence[int]) -> tuple[Network, dict[str, float]]:
+    def best(self, chosen: Sequence[int], learning: int) -> tuple[Network, dict[str, float]]:
+        """Calibrate with some of the crops by the steps of `best`."""
+        tensors = [self.tensors[index] for index in chosen]
+        material = material_of(self.network, self.files, tensors, self.threads)
+        found = tune(material, Recipe(learning=learning))
+        table = found.calibration.table
+        return quantize(found.network, table), dict(table.activation_scales)
+
+    def kl(self, chosen: Sequence[int]) -> tuple[Network, dict[str, float]]:
         """Calibrate with some of the crops by KL."""
         layers = [layer.name for layer in int8_layers(self.network)]
         statistics = collect_streaming(
@@ -130,25 +141,13 @@ def halved(count: int, half: int) -> tuple[list[int], list[int]]:
     return sorted(order[:middle].tolist()), order[middle : middle + JUDGES].tolist()
 
 
-def prove(
-    pool: Pool, net: str, half: int, size: int, names: Sequence[str], journal: Journal
-) -> None:
-    """Measure the sets of one size from one half of the pool."""
-    mine, judges = halved(len(pool.persons), half)
-    candidates = pool.candidates(mine)
-    for name in names:
-        key = f"{net} {name} {size} {half}"
-        if journal.find(key) is None:
-            chosen = [mine[index] for index in strategy_named(name)(candidates, size, half)]
-            int8, scales = pool.int8(chosen)
-            journal.record(key, {**pool.figures(int8, judges), "scales": scales})
-
-
 def main() -> None:
     """Measure one net."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real", type=Path)
     parser.add_argument("net", choices=NETS)
+    parser.add_argument("--method", choices=("kl", "best"), default="kl")
+    parser.add_argument("--learning", type=int, default=Recipe.learning)
     parser.add_argument("--halves", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
@@ -156,10 +155,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     pool, journal = Pool(given.real, given.net, given.threads), Journal(given.out, sync=False)
-    for size in given.sizes:
-        for half in range(given.halves):
-            prove(pool, given.net, half, size, given.strategies, journal)
-            sys.stderr.write(f"{given.net}, {size} crops: {half + 1} of {given.halves} halves\n")
+    for half, size, name in product(range(given.halves), given.sizes, given.strategies):
+        key = f"{given.net} {given.method} {name} {size} {half}"
+        if journal.find(key) is not None:
+            continue
+        mine, judges = halved(len(pool.persons), half)
+        places = strategy_named(name)(pool.candidates(mine), size, half)
+        chosen = [mine[place] for place in places]
+        best = given.method == "best"
+        int8, scales = pool.best(chosen, given.learning) if best else pool.kl(chosen)
+        found = pool.figures(int8, judges)
+        journal.record(key, {**found, "scales": scales})
+        sys.stderr.write(f"{key}: train {found['train_db']:.2f}, val {found['val_db']:.2f} dB\n")
 
 
 if __name__ == "__main__":
