@@ -4,7 +4,8 @@
 draws random halves of the pool of training boxes; from each, every strategy chooses sets of 8 to
 128 crops, whose tables (`--method kl`, or `best`) are judged twice: on crops of the other half, by
 which defaults may be chosen, and on evaluation crops, which are looked at only. One line of JSON a
-table; a run that is stopped goes on. `python -m tests.benchmarks.selection_summary proof.jsonl` sums them up.
+table; a run that is stopped goes on. `python -m tests.benchmarks.selection_summary proof.jsonl`
+sums them up.
 """
 
 import argparse
