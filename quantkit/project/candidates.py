@@ -69,7 +69,12 @@ class ProjectCandidates:
 
     def allowed(self) -> Candidates:
         """Show those who may be chosen to a strategy."""
-        whole = Candidates(self.persons, lambda: self.traits, lambda: self.observed.activations)
+        whole = Candidates(
+            self.persons,
+            lambda: self.traits,
+            lambda: self.observed.activations,
+            self.feedback.progress,
+        )
         out = {one.index for one in self.outliers}
         if not out:
             return whole

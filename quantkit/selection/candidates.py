@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from quantkit.data.coco import Person
 from quantkit.errors import InputError
+from quantkit.progress import Progress, silent
 from quantkit.selection.activations import Activations
 from quantkit.selection.traits import Traits
 
@@ -29,11 +30,13 @@ class Candidates:
         persons: Whom to choose from.
         traits: How each person is seen in its image; reads the images.
         activations: What the network that is quantized makes of each person; runs it.
+        progress: Called by strategies that choose one person after the other, stage "choosing".
     """
 
     persons: tuple[Person, ...]
     traits: Callable[[], Traits] = _unseen
     activations: Callable[[], Activations] = _not_run
+    progress: Progress = silent
 
     def take(self, indices: Sequence[int]) -> "Candidates":
         """Keep some of the persons, in the order of `indices`."""
@@ -41,6 +44,7 @@ class Candidates:
             tuple(self.persons[index] for index in indices),
             lambda: self.traits().take(indices),
             lambda: self.activations().take(indices),
+            self.progress,
         )
 
 

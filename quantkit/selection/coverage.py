@@ -43,6 +43,7 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
             continue
         covered.add(index)
         chosen.append(index)
+        candidates.progress("choosing", len(chosen), count)
     return sorted(chosen)
 
 

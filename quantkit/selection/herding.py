@@ -1,5 +1,7 @@
 """Persons whose mean is the pool's: the network's blobs look for them as they do on average."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from quantkit.selection.candidates import Candidates
@@ -19,10 +21,14 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
     """
     order = np.array(seeded_order(candidates.persons, seed), np.intp)
     points = pooled_features(candidates.activations())[order]
-    return sorted(order[_herded(points, min(count, len(order)))].tolist())
+    chosen: list[int] = []
+    for index in _herded(points, min(count, len(order))):
+        chosen.append(int(order[index]))
+        candidates.progress("choosing", len(chosen), count)
+    return sorted(chosen)
 
 
-def _herded(points: Points, count: int) -> list[int]:
+def _herded(points: Points, count: int) -> Iterator[int]:
     """Choose among points whose mean is 0."""
     length = np.einsum("ij,ij->i", points, points)
     total = np.zeros(points.shape[1], np.float32)
@@ -32,4 +38,4 @@ def _herded(points: Points, count: int) -> list[int]:
         gap[chosen] = np.inf
         chosen.append(int(np.argmin(gap)))
         total += points[chosen[-1]]
-    return chosen
+        yield chosen[-1]

@@ -27,4 +27,5 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
         np.minimum(nearest, np.einsum("ij,ij->i", step, step), out=nearest)
         nearest[chosen] = -1
         chosen.append(int(np.argmax(nearest)))
+        candidates.progress("choosing", len(chosen), count)
     return sorted(chosen[:count])

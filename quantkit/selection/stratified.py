@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.progress import Progress
 from quantkit.selection.candidates import Candidates
 from quantkit.selection.seeded_order import seeded_order
 from quantkit.selection.traits_strata import Stratification, residual, stratifications
@@ -30,7 +31,7 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
         return list(range(len(order)))
     search = _Exchange(stratifications(candidates.traits().take(order)), count)
     for _ in range(_SWEEPS):
-        if not search.sweep():
+        if not search.sweep(candidates.progress):
             break
     return sorted(order[search.chosen].tolist())
 
@@ -45,10 +46,13 @@ class _Exchange:
         self._free = np.ones(len(parts[0].stratum) if parts else count, bool)
         self._free[:count] = False
 
-    def sweep(self) -> bool:
+    def sweep(self, progress: Progress) -> bool:
         """Give every chosen person its turn; tells whether any was exchanged."""
-        exchanged = [self._exchange(place) for place in range(len(self.chosen))]
-        return True in exchanged
+        exchanged = False
+        for place in range(len(self.chosen)):
+            exchanged |= self._exchange(place)
+            progress("choosing", place + 1, len(self.chosen))
+        return exchanged
 
     def _exchange(self, place: int) -> bool:
         leaving = int(self.chosen[place])
