@@ -172,6 +172,7 @@ def _measure(
 ) -> None:
     from quantkit.project.candidates import find_outliers
     from quantkit.project.curve_picture import write_curve_picture
+    from quantkit.project.curve_sheet import write_outlier_sheet
     from quantkit.project.curving import measure_curve
     from quantkit.report.curve import curve_table
 
@@ -189,6 +190,7 @@ def _measure(
             feedback=shown,
         )
         write_curve_picture(opened, report, shown)
+        write_outlier_sheet(opened, report, shown)
     if as_json:
         typer.echo(report.text(), nl=False)
     else:

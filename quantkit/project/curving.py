@@ -15,6 +15,7 @@ from quantkit.errors import InputError
 from quantkit.model.network import read_network
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
+from quantkit.project.curve_sheet import outliers_path
 from quantkit.project.exporting import export_model
 from quantkit.project.image_journal import image_journal
 from quantkit.selection.candidates_hash import candidates_hash
@@ -96,6 +97,8 @@ def measure_curve(
         disjoint=found.disjoint,
         outliers=() if outliers is None else tuple(outliers(pool)),
     )
+    # A report would take the outliers of an earlier curve for those of this one.
+    outliers_path(project).unlink(missing_ok=True)
     write_atomically(project.work_dir / "curve.json", report.text())
     return report
 

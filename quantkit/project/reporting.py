@@ -9,16 +9,17 @@ from quantkit.errors import InputError, QuantkitError
 from quantkit.evaluation.comparison import read_comparison
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
+from quantkit.project.curve_sheet import outliers_path
 from quantkit.project.exporting import network_at_hand
 from quantkit.project.layer_views import worst_views
 from quantkit.report.contents import Missing, ReportContents
 from quantkit.report.html import report_html
-from quantkit.report.pictures import PICTURES, draw_pictures
+from quantkit.report.pictures import OUTLIERS, PICTURES, draw_pictures
 from quantkit.report.plots.figure import require_matplotlib
 from quantkit.sensitivity.report import read_report
 from quantkit.sensitivity.search_report import SearchReport, matching_report
 from quantkit.stability.report import CurveReport, read_curve
-from quantkit.storage import read_json, write_atomically
+from quantkit.storage import read_bytes, read_json, write_atomically
 
 _EVALUATE = "quantkit eval --all-backends"
 _RANK = "quantkit sensitivity"
@@ -54,9 +55,9 @@ def write_report(project: Project, *, threads: int = 2, feedback: Feedback) -> P
     contents = report_contents(project, threads=threads, feedback=feedback)
     for one in contents.missing:
         feedback.note(f"missing: {one.line()}")
-    pictures = draw_pictures(contents)
+    pictures = {**draw_pictures(contents), **_outlier_sheet(project, contents.curve)}
     path = folder / "report.html"
-    for name in PICTURES:
+    for name in (*PICTURES, OUTLIERS):
         if name in pictures:
             write_atomically(path.with_suffix("") / name, pictures[name])
         else:
@@ -153,3 +154,10 @@ def _read_curve(project: Project, path: Path) -> CurveReport:
     if report.model_sha256 != network:
         raise InputError("belongs to another network than the present one", path=path)
     return report
+
+
+def _outlier_sheet(project: Project, curve: CurveReport | None) -> dict[str, bytes]:
+    path = outliers_path(project)
+    if curve is None or not curve.outliers or not path.is_file():
+        return {}
+    return {OUTLIERS: read_bytes(path)}

@@ -1,11 +1,11 @@
 """The contact sheet of a calibration set: its crops and its refused outliers as a picture."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from quantkit.data.coco import Person, load_dataset
-from quantkit.errors import InputError
+from quantkit.data.coco import Person
 from quantkit.progress import Feedback
 from quantkit.project.config import Project, checked_name
+from quantkit.project.sheet_persons import crop_name, persons_named
 from quantkit.report.contact_sheet import Group, Tile, draw_contact_sheet
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
@@ -49,30 +49,20 @@ def write_sheet(project: Project, chosen: CalibrationSet, feedback: Feedback) ->
 
 def _chosen_tiles(project: Project, chosen: CalibrationSet) -> tuple[Tile, ...]:
     persons = resolve(chosen, project.calibration.images)
-    return tuple(Tile(person, f"{_name(person)} {_extent(person)}") for person in persons)
+    return tuple(Tile(person, f"{crop_name(person)} {_extent(person)}") for person in persons)
 
 
 def _refused_tiles(project: Project, chosen: CalibrationSet) -> tuple[Tile, ...]:
     if not chosen.refused:
         return ()
-    data = project.calibration
-    pool = load_dataset(data.annotations, data.images, keypoints=False)
-    persons = {person.annotation_id: person for person in pool.persons}
-    tiles = []
-    for refused in chosen.refused:
-        person = persons.get(refused.annotation_id)
-        if person is None or person.file_name != refused.file_name:
-            message = (
-                f"holds no annotation {refused.annotation_id} on '{refused.file_name}', which the"
-                f" set {chosen.name} refused; select the set again"
-            )
-            raise InputError(message, path=data.annotations)
-        tiles.append(Tile(person, f"{_name(person)}: {refused.reason}", mark=True))
-    return tuple(tiles)
-
-
-def _name(person: Person) -> str:
-    return f"#{person.annotation_id} {PurePosixPath(person.file_name).name}"
+    named = [(one.annotation_id, one.file_name) for one in chosen.refused]
+    because = f"which the set {chosen.name} refused; select the set again"
+    return tuple(
+        Tile(person, f"{crop_name(person)}: {refused.reason}", mark=True)
+        for person, refused in zip(
+            persons_named(project, named, because), chosen.refused, strict=True
+        )
+    )
 
 
 def _extent(person: Person) -> str:

@@ -136,12 +136,19 @@ def outlier_line(one: Mapping[str, Any]) -> str:
         ... )
         'a.jpg (7): 2.5 times the next crop in a, b, c and 1 more'
     """
+    return f"{one['file_name']} ({one['annotation_id']}): {outlier_reason(one)}"
+
+
+def outlier_reason(one: Mapping[str, Any]) -> str:
+    """Say in which layers such a crop stands alone, and how far.
+
+    Example:
+        >>> outlier_reason({"layers": ["a", "b"], "factor": 2.5})
+        '2.5 times the next crop in a, b'
+    """
     layers = list(map(str, one["layers"]))
     more = f" and {len(layers) - _LAYERS} more" if len(layers) > _LAYERS else ""
-    return (
-        f"{one['file_name']} ({one['annotation_id']}): {one['factor']:.1f} times the next crop in"
-        f" {', '.join(layers[:_LAYERS])}{more}"
-    )
+    return f"{one['factor']:.1f} times the next crop in {', '.join(layers[:_LAYERS])}{more}"
 
 
 def _plus_minus(spread: Spread | None, form: str) -> str:

@@ -20,6 +20,7 @@ from quantkit.report.pictures import (
     CURVE,
     DROPS,
     HISTOGRAMS,
+    OUTLIERS,
     PARETO,
     RANKING,
     WEIGHTS,
@@ -158,6 +159,7 @@ def _curve(contents: ReportContents, pictures: Mapping[str, bytes]) -> list[str]
         sizes_table(found),
         f'<p class="note">{escaped(curve_caption(found))}</p>',
         *findings_list(found),
+        *_figure(pictures, OUTLIERS, "The crops that alone set the largest value of layers", ""),
     ]
 
 

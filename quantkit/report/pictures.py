@@ -12,6 +12,8 @@ from quantkit.report.plots.weights import draw_weights
 DROPS, RANKING, ALL_LAYERS = "ap_drops.png", "ranking.png", "all_layers.png"
 HISTOGRAMS, WEIGHTS, PARETO = "histograms.png", "weights.png", "pareto.png"
 CURVE = "curve.png"
+OUTLIERS = "curve_outliers.png"
+"""Drawn when the curve is measured, from the photos; a report takes it as it is."""
 PICTURES = (DROPS, RANKING, ALL_LAYERS, HISTOGRAMS, WEIGHTS, PARETO, CURVE)
 
 

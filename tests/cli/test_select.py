@@ -19,7 +19,7 @@ from quantkit.selection.manifest import (
 )
 from quantkit.stability.report import parse_curve, read_curve
 from tests.cli.command import Command
-from tests.projects import small_project
+from tests.projects import plant_outlier, small_project
 
 CURVE = ("select", "--curve", "--seeds", "2", "--sizes", "2,4", "--held-out", "4")
 
@@ -166,6 +166,8 @@ def test_a_curve_is_measured_drawn_and_printed(quantkit: Command) -> None:
     assert max(map(len, out.splitlines())) <= 100
     assert cv2.imread(str(folder / "curve.png")) is not None
     assert "picture of the curve: work_dirs/small/curve.png" in err
+    assert not report.outliers
+    assert not list(folder.rglob("curve_outliers.png"))
     value = quantkit.json(*CURVE, "--threads", "1")
     assert parse_curve(value) == report
     assert json.loads((folder / "curve.json").read_text()) == value
@@ -174,9 +176,10 @@ def test_a_curve_is_measured_drawn_and_printed(quantkit: Command) -> None:
 
 
 @pytest.mark.slow
-def test_a_curve_without_matplotlib_has_no_picture_and_says_what_it_needs(
+def test_a_curve_without_matplotlib_has_no_picture_but_its_outliers_and_says_what_it_needs(
     quantkit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    outlier = plant_outlier(quantkit.project)
     older = quantkit.project.work_dir / "curve.png"
     older.parent.mkdir(parents=True)
     older.write_bytes(b"of another curve")
@@ -184,10 +187,12 @@ def test_a_curve_without_matplotlib_has_no_picture_and_says_what_it_needs(
     code, out, err = quantkit(*CURVE)
     assert code == 0
     assert "small: kl tables of 2 seeds a size" in out
-    assert err.splitlines()[-1] == (
-        "without curve.png: A picture needs 'matplotlib': pip install 'quantkit[report]'"
-    )
-    assert (quantkit.project.work_dir / "curve.json").is_file()
+    needed = "without curve.png: A picture needs 'matplotlib': pip install 'quantkit[report]'"
+    assert needed in err.splitlines()
+    assert err.splitlines()[-1] == "outliers of the curve: work_dirs/small/curve_outliers.png"
+    report = read_curve(quantkit.project.work_dir / "curve.json")
+    assert [one["annotation_id"] for one in report.outliers] == [outlier]
+    assert cv2.imread(str(quantkit.project.work_dir / "curve_outliers.png")) is not None
     assert not older.exists()
 
 

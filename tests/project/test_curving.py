@@ -22,6 +22,7 @@ from quantkit.model.network import read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project import Project, curving, load_project
+from quantkit.project.curve_sheet import outliers_path
 from quantkit.project.curving import measure_curve
 from quantkit.quantization.int8 import quantize
 from quantkit.selection.seeded_order import seeded_order
@@ -219,6 +220,13 @@ def test_outliers_are_looked_for_among_those_who_calibrate(project: Project) -> 
     report = measured(project, outliers=find)
     assert report.outliers[0]["factor"] == 2.0
     assert read_curve(project.work_dir / "curve.json") == report
+
+
+@pytest.mark.usefixtures("without_child")
+def test_outliers_that_an_earlier_curve_had_drawn_are_gone(project: Project) -> None:
+    outliers_path(project).write_bytes(b"of an earlier curve")
+    measured(project)
+    assert not outliers_path(project).exists()
 
 
 def test_without_labels_the_keypoints_of_fp32_are_the_labels(project: Project) -> None:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from quantkit.report.contents import ReportContents
 from quantkit.report.html import report_html
 from quantkit.report.html_markup import escaped
-from quantkit.report.pictures import PICTURES
+from quantkit.report.pictures import OUTLIERS, PICTURES
 from quantkit.stability.recommendation import Recommendation
 from tests.report.measured import DEAD, FORMULA, HOSTILE, LONG, contents
 
@@ -118,6 +118,15 @@ def test_the_curve_stands_in_the_page_with_what_it_recommends() -> None:
     ):
         assert expected in words, expected
     assert "How many crops" not in report_html(replace(made, curve=None), PNG)
+
+
+def test_outliers_that_were_drawn_stand_below_their_names() -> None:
+    made = contents()
+    assert made.curve is not None
+    text = report_html(made, {**PNG, OUTLIERS: b"crops"})
+    picture = f"data:image/png;base64,{base64.b64encode(b'crops').decode()}"
+    assert text.index("1.8 times the next crop") < text.index(picture)
+    assert picture not in report_html(replace(made, curve=None), {**PNG, OUTLIERS: b"crops"})
 
 
 def test_a_curve_that_recommends_nothing_marks_no_size() -> None:
