@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from quantkit.data.coco import load_dataset
+from quantkit.data.images import read_image
 from quantkit.progress import Feedback
 from quantkit.project.candidates import ProjectCandidates
 from quantkit.project.config import Project, checked_name
 from quantkit.project.image_journal import image_journal
 from quantkit.project.selection_request import SelectionRequest
 from quantkit.selection import select
+from quantkit.selection.fingerprints import fingerprints
 from quantkit.selection.manifest import (
     CalibrationSet,
     read_calibration_set,
@@ -47,10 +49,12 @@ def choose_set(
         overwrite: Replace a manifest that has other content.
 
     Raises:
-        InputError: The data cannot be used, or the set shares an image with the evaluation data.
+        InputError: The data cannot be used, an image of a chosen person cannot be decoded, or the
+            set shares an image with the evaluation data; no manifest was written.
         BackendDied: ncnn died of the network.
     """
     chosen = _chosen(project, request, name, threads, feedback)
+    _refuse_what_is_no_image(project, chosen)
     _refuse_evaluation_data(project, chosen, feedback)
     write_calibration_set(chosen, set_path(project, chosen.name), overwrite=overwrite)
     feedback.note(
@@ -116,6 +120,18 @@ def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:
     chosen = read_calibration_set(set_path(project, name))
     _refuse_evaluation_data(project, chosen, feedback)
     return chosen
+
+
+def _refuse_what_is_no_image(project: Project, chosen: CalibrationSet) -> None:
+    """Decode the images of a set, but for those that have been before.
+
+    Strategies that look at no image choose what they cannot know to be none.
+    """
+    names = dict.fromkeys(entry.file_name for entry in chosen.entries)
+    files = [project.calibration.images / name for name in names]
+    for path, one in zip(files, fingerprints(files, image_journal(project)), strict=True):
+        if one.thumbnail is None:
+            read_image(path)
 
 
 def _refuse_evaluation_data(project: Project, chosen: CalibrationSet, feedback: Feedback) -> None:

@@ -62,3 +62,34 @@ def test_the_evaluation_images_are_counted_and_remembered(
     again(project, Feedback(progress=lambda *step: steps.append(step)))
     assert steps[-1] == ("overlap", 6, 6)
     assert (project.work_dir.parent / "thumbnails.jsonl").read_bytes() == kept
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all"])
+@pytest.mark.parametrize("strategy", ["first", "random", "stratified"])
+def test_a_file_that_is_no_image_is_named_before_anything_is_written(
+    project: Project, content: bytes, strategy: str
+) -> None:
+    (project.calibration.images / "000002.png").write_bytes(content)
+    notes: list[str] = []
+    with pytest.raises(InputError, match=r"000002\.png: is not an image") as raised:
+        choose_set(project, SelectionRequest(strategy), feedback=Feedback(note=notes.append))
+    assert "\n" not in str(raised.value)
+    assert not project.calib_sets_dir.exists()
+    assert notes == []
+
+
+def test_a_file_that_is_no_image_is_no_matter_where_it_is_not_chosen(project: Project) -> None:
+    (project.calibration.images / "000006.png").write_bytes(b"no image at all")
+    assert len(chosen_of(project).entries) == 5
+
+
+def test_images_of_a_set_that_were_decoded_before_are_not_decoded_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = chosen_of(project)
+
+    def refuse(*given: object) -> None:
+        raise AssertionError("an image was decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    assert chosen_of(project) == chosen
