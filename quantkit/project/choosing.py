@@ -10,6 +10,7 @@ from quantkit.project.candidates import ProjectCandidates
 from quantkit.project.config import Project, checked_name
 from quantkit.project.image_journal import image_journal
 from quantkit.project.selection_request import SelectionRequest
+from quantkit.project.set_size import refuse_more_than_there_are, set_size
 from quantkit.selection import select
 from quantkit.selection.fingerprints import fingerprints
 from quantkit.selection.manifest import (
@@ -89,17 +90,18 @@ def _chosen(
 ) -> CalibrationSet:
     data = project.calibration
     pool = load_dataset(data.annotations, data.images, keypoints=False)
-    request = request.sized(len(pool.persons))
-    assert request.count is not None
-    candidates = ProjectCandidates(project, pool, request, feedback, threads)
+    refuse_more_than_there_are(pool, request.count)
+    sized = request.sized(len(pool.persons))
+    candidates = ProjectCandidates(project, pool, sized, feedback, threads)
+    count = set_size(candidates, request.count)
     chosen = select(
         pool,
         request.strategy,
-        request.count,
+        count,
         request.seed,
         candidates=candidates.allowed(),
         refused=candidates.refused(),
-        name=name or f"{project.name}-{request.strategy}-{request.count}-seed{request.seed}",
+        name=name or f"{project.name}-{request.strategy}-{count}-seed{request.seed}",
         root=project.root,
         **candidates.origin(),
     )
