@@ -1,6 +1,7 @@
 """Candidates whose traits and activations are drawn at random, skewed as real ones are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.coco import Person
 from quantkit.selection.activations import Activations
-from quantkit.selection.candidates import Candidates
+from quantkit.selection.candidates import Candidates, Strategy
 from quantkit.selection.magnitude_bins import magnitude_counts
 from tests.selection.seen import made_up, person
 
@@ -43,3 +44,22 @@ def candidates_of(persons: Sequence[Person] | int, seed: int = 0) -> Candidates:
         lambda: made_up(count, seed),
         lambda: drawn_activations(count, seed=seed),
     )
+
+
+def shown(activations: Activations) -> Candidates:
+    """Make up persons of whom the network makes this."""
+    return replace(candidates_of(len(activations)), activations=lambda: activations)
+
+
+def chosen_in_order(
+    choose: Strategy, candidates: Candidates, count: int, seed: int = 0
+) -> list[int]:
+    """Tell in which order persons are chosen, from sets that have to lie within each other."""
+    order: list[int] = []
+    for size in range(1, count + 1):
+        chosen = choose(candidates, size, seed)
+        assert chosen == sorted(set(chosen))
+        assert set(order) < set(chosen)
+        assert len(chosen) == size
+        order += set(chosen) - set(order)
+    return order
