@@ -11,7 +11,6 @@ from quantkit.selection.magnitude_bins import magnitude_centres
 from quantkit.selection.seeded_order import seeded_order
 
 _LEVELS: Final = 127
-_STEPS: Final = 64
 _SMALLEST: Final = 1e-12
 
 
@@ -52,7 +51,10 @@ def influences(activations: Activations) -> NDArray[np.float64]:
 
 
 def least_error_thresholds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Find the threshold of the least squared error, by Newton's steps from the root mean square.
+    """Find the threshold of the least squared error: where its derivative, which rises, is zero.
+
+    Between two centres the derivative is a line. As it never falls, its zero is the largest of the
+    zeros of these lines, each no farther than the end of its line.
 
     Args:
         shares: Of each blob's values in each half octave, shape (blobs, 48).
@@ -61,13 +63,17 @@ def least_error_thresholds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
         Shape (blobs,).
     """
     centres = magnitude_centres()
-    found = np.sqrt(np.maximum(shares @ np.square(centres), _SMALLEST))
-    for _ in range(_STEPS):
-        clipped = shares * (centres > found[:, None])
-        kept = shares.sum(axis=1) - clipped.sum(axis=1)
-        found = clipped @ centres / (kept / (12 * _LEVELS**2) + clipped.sum(axis=1) + _SMALLEST)
-        found = np.maximum(found, _SMALLEST)
-    return np.asarray(found)
+    clipped = _beyond(shares)
+    kept = shares.sum(axis=1, keepdims=True) - clipped
+    zeros = _beyond(shares * centres) / (kept / (12 * _LEVELS**2) + clipped)
+    ends = np.append(centres[1:], np.inf)
+    return np.asarray(np.maximum(np.minimum(zeros, ends).max(axis=1), _SMALLEST))
+
+
+def _beyond(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum up what lies beyond each half octave, shape (blobs, 48)."""
+    sums = np.cumsum(shares[:, :0:-1], axis=1)[:, ::-1]
+    return np.pad(sums, ((0, 0), (0, 1)))
 
 
 def _slopes(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
