@@ -11,7 +11,7 @@ from quantkit.data.coco import Person
 from quantkit.data.preprocess import InputSpec, crop_person
 from quantkit.errors import InputError
 from quantkit.selection import traits as module
-from quantkit.selection.traits import _crowding, measure_traits
+from quantkit.selection.traits import UNKNOWN, _crowding, box_traits, measure_traits
 from quantkit.storage import read_bytes
 from tests.selection.seen import Box, painted, person
 
@@ -107,6 +107,26 @@ def test_size_aspect_and_keypoints_are_the_annotations(tmp_path: Path) -> None:
     assert found.size.tolist() == [40.0, 9.0]
     assert found.aspect.tolist() == [0.25, 1.0]
     assert found.keypoints.tolist() == [-1.0, 12.0]
+
+
+def test_boxes_alone_say_the_same_where_they_decide_and_nothing_else(tmp_path: Path) -> None:
+    paths = [painted(tmp_path / f"{k}.png", np.full((50, 50, 3), 9, np.uint8)) for k in range(3)]
+    corners = np.random.default_rng(0).uniform(0, 20, (12, 2))
+    people = [
+        person(paths[k % 3], (x, y, x + 4 + k, y + 20), k) for k, (x, y) in enumerate(corners)
+    ]
+    keypoints = {k: k + 1 for k in range(0, 12, 2)}
+    seen, told = measure_traits(people, keypoints, SQUARE), box_traits(people, keypoints)
+    for name in ("size", "aspect", "keypoints", "crowding"):
+        assert told.named()[name].tolist() == seen.named()[name].tolist()
+    for name in ("truncation", "brightness", "contrast"):
+        assert told.named()[name].tolist() == [UNKNOWN] * 12
+
+
+def test_boxes_are_told_without_their_images(tmp_path: Path) -> None:
+    found = box_traits([person(tmp_path / "missing.jpg", (0.0, 0.0, 4.0, 9.0))], {})
+    assert (found.size.tolist(), found.crowding.tolist()) == ([6.0], [0.0])
+    assert all(values.shape == (0,) for values in box_traits([], {}).named().values())
 
 
 def test_every_image_is_read_once_in_any_order_of_the_persons(
