@@ -11,6 +11,8 @@ from quantkit.project.selection_request import SelectionRequest
 from quantkit.selection.seeded_order import seeded_order
 from tests.projects import plant_outlier, small_project
 
+pytestmark = pytest.mark.usefixtures("sound_pair")
+
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, int]:
