@@ -78,6 +78,16 @@ def collect_streaming(
     return statistics
 
 
+def sampled_values(method: str) -> int:
+    """Say how many values of a blob a method's histogram should count.
+
+    Example:
+        >>> sampled_values("kl") == SAMPLED_VALUES, sampled_values("mse") == DENSELY_SAMPLED
+        (True, True)
+    """
+    return DENSELY_SAMPLED if method == "mse" else SAMPLED_VALUES
+
+
 def samples_of_a_crop(sampled: int, total: int) -> int:
     """Share the values that a histogram counts out to the crops; 0 crops are an unknown number.
 

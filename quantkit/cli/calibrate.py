@@ -1,5 +1,6 @@
 """`quantkit calibrate`: a calibration set, its statistics, the table and the int8 model."""
 
+from dataclasses import replace
 from typing import Literal
 
 import typer
@@ -38,7 +39,7 @@ def calibrate(
         0.0, help="Share of the work that 'best' may leave in fp32.", min=0, max=1
     ),
     calib_set: CalibSetOption = None,
-    select: SelectOption = "random",
+    select: SelectOption = None,
     count: CountOption = None,
     seed: SeedOption = 0,
     name: str | None = typer.Option(None, help="Name of the table (default: the method)."),
@@ -51,20 +52,25 @@ def calibrate(
 ) -> None:
     """Choose the calibration set, write the ncnn int8 table and the int8 model."""
     from quantkit.project.calibrating import calibrate_model
-    from quantkit.project.calibration_request import BEST, CalibrationRequest
-    from quantkit.project.selection_request import SelectionRequest
+    from quantkit.project.calibration_request import (
+        BEST,
+        CalibrationRequest,
+        default_selection,
+    )
     from quantkit.storage import json_text
     from quantkit.tuning.recipe import Recipe
 
     if fast and (method or compat):
         message = "--fast is a method of its own; leave --method and --compat out"
         raise InputError(message)
+    method = method or ("kl" if fast or compat else BEST)
+    selection = default_selection(method, select)
     request = CalibrationRequest(
-        method=method or ("kl" if fast or compat else BEST),
+        method=method,
         compat=compat is not None,
         recipe=Recipe(equalize, search, rounding, bias, learning, fp32_share),
         calib_set=calib_set,
-        selection=SelectionRequest(select, count, seed),
+        selection=replace(selection, count=count, seed=seed),
         name=name,
         keep_hazards=keep_hazards,
     )

@@ -25,14 +25,15 @@ MethodOption = Annotated[
     ),
 ]
 SelectOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="How crops are chosen: first, random, stratified, k_center, herding, coverage or"
-        " influence."
+        help="How crops are chosen: first, random, stratified, k_center, herding, coverage,"
+        " influence or measured (default: random for 'best', else measured)."
     ),
 ]
 CountOption = Annotated[
-    int | None, typer.Option(help="How many person crops (default: 128, or all).", min=1)
+    int | None,
+    typer.Option(help="How many person crops (default: 128, or 16 where measured).", min=1),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of the choice.", min=0)]
 CalibSetOption = Annotated[

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from quantkit.selection.manifest import CalibrationSet
 
 _SHARED: Final = ("project", "as_json", "threads")
-_OF_CURVE: Final = ("method", "seeds", "sizes", "held_out")
+_OF_CURVE: Final = ("seeds", "sizes", "held_out")
 _TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
     "verify": (*_SHARED, "verify", "sheet"),
-    "curve": (*_SHARED, "curve", *_OF_CURVE),
+    "curve": (*_SHARED, "curve", "method", *_OF_CURVE),
 }
 """What may be given beside the options that ask for something else than a choice."""
 
@@ -35,7 +35,7 @@ _TOGETHER: Final[Mapping[str, tuple[str, ...]]] = {
 def select(
     context: typer.Context,
     project: ProjectOption = None,
-    strategy: SelectOption = "random",
+    strategy: SelectOption = None,
     count: CountOption = None,
     seed: SeedOption = 0,
     among: Annotated[
@@ -74,7 +74,8 @@ def select(
         bool, typer.Option("--curve", help="Measure instead how many crops a table needs.")
     ] = False,
     method: Annotated[
-        str, typer.Option(help="With --curve: how thresholds are chosen, as in calibrate.")
+        str,
+        typer.Option(help="How thresholds are chosen, with --curve or --strategy measured."),
     ] = "kl",
     seeds: Annotated[
         int, typer.Option(help="With --curve: how many sets of each size are drawn.")
@@ -102,10 +103,14 @@ def select(
         _measure(project, method, seeds, sizes, held_out, threads, as_json=as_json)
         return
     from quantkit.project.choosing import choose_set
-    from quantkit.project.selection_request import SelectionRequest
+    from quantkit.project.selection_request import DEFAULT_STRATEGY, SelectionRequest
     from quantkit.project.set_sheets import write_sheet
 
-    request = SelectionRequest(strategy, count, seed, among, refuse_outliers)
+    request = SelectionRequest(
+        strategy or DEFAULT_STRATEGY, count, seed, among, refuse_outliers, method
+    )
+    if _is_given(context, "method") and not request.measures:
+        raise InputError("--method goes with --curve or --strategy measured only")
     with feedback() as shown:
         opened = open_project(project, shown)
         chosen = choose_set(

@@ -197,5 +197,5 @@ def _calibration_set(
     if request.calib_set is not None:
         return open_set(project, request.calib_set, feedback)
     return choose_set(
-        project, request.selection, threads=threads, feedback=feedback, overwrite=overwrite
+        project, request.selected, threads=threads, feedback=feedback, overwrite=overwrite
     )

@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 from quantkit.calibration.compat import CompatMethod
 from quantkit.calibration.methods import METHODS, method_named
 from quantkit.errors import InputError
-from quantkit.project.selection_request import SelectionRequest
+from quantkit.project.selection_request import DEFAULT_STRATEGY, MEASURED, SelectionRequest
 from quantkit.tuning.recipe import Recipe
 
 BEST: Final = "best"
@@ -22,7 +22,6 @@ NAMES: Final = (BEST, *METHODS)
 """Methods by name; a table of such a name is made when it is asked for."""
 
 _WHOLE: Final = Recipe()
-_DEFAULT: Final = SelectionRequest()
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class CalibrationRequest:
         recipe: Which steps `best` takes.
         compat: Do all as ncnn2table does: its passes, its 6-bit rule, its hazards.
         calib_set: Name of a manifest to use; by default a set is chosen.
-        selection: How crops are chosen otherwise.
+        selection: How crops are chosen otherwise; by default as `default_selection` says.
         name: Name of the table; by default the method's.
         keep_hazards: Also quantize the layers that the runtime gets wrong.
 
@@ -46,7 +45,7 @@ class CalibrationRequest:
     recipe: Recipe = _WHOLE
     compat: bool = False
     calib_set: str | None = None
-    selection: SelectionRequest = _DEFAULT
+    selection: SelectionRequest | None = None
     name: str | None = None
     keep_hazards: bool = False
 
@@ -64,6 +63,11 @@ class CalibrationRequest:
             method_named(self.method)
 
     @property
+    def selected(self) -> SelectionRequest:
+        """How crops are chosen."""
+        return self.selection or default_selection(self.method)
+
+    @property
     def table_name(self) -> str:
         """Name of the table."""
         return self.name or (f"ncnn2table-{self.method}" if self.compat else self.method)
@@ -76,3 +80,22 @@ class CalibrationRequest:
             "recipe": self.recipe.to_json() if self.method == BEST else None,
             "keep_hazards": self.keep_hazards or self.compat,
         }
+
+
+def default_selection(method: str, strategy: str | None = None) -> SelectionRequest:
+    """Say how crops are chosen for a method, which the measurements in the README favour.
+
+    Args:
+        method: The method of a table.
+        strategy: Takes the place of the method's.
+
+    Raises:
+        InputError: There is no such strategy.
+
+    Example:
+        >>> default_selection("kl").strategy, default_selection("best").strategy
+        ('measured', 'random')
+    """
+    if method not in METHODS:
+        return SelectionRequest(strategy or DEFAULT_STRATEGY)
+    return SelectionRequest(strategy or MEASURED, method=method)

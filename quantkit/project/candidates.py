@@ -1,7 +1,7 @@
 """The persons of the project that a set may be chosen from, with what strategies look at."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,9 @@ from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.coco_file import read_coco
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
+from quantkit.project.judging import judged
 from quantkit.project.observing import Observed, observed
+from quantkit.project.person_keys import person_keys
 from quantkit.project.selection_request import SelectionRequest
 from quantkit.selection.activations_coverage import range_coverage
 from quantkit.selection.candidates import Candidates
@@ -52,13 +54,22 @@ class ProjectCandidates:
     @cached_property
     def traits(self) -> Traits:
         """How they are seen."""
-        keypoints = self._keypoints
-        return measure_traits(self.persons, keypoints, self.project.input, self.feedback.progress)
+        spec, progress = self.project.input, self.feedback.progress
+        seen = measure_traits(self.persons, self._keypoints, spec, progress)
+        # By all persons of their images, whoever of them was drawn.
+        return replace(seen, crowding=self._by_boxes.crowding)
+
+    @cached_property
+    def _by_boxes(self) -> Traits:
+        ids = {person.annotation_id for person in self.persons}
+        everyone = self.pool.persons
+        places = [k for k, person in enumerate(everyone) if person.annotation_id in ids]
+        return box_traits(everyone, self._keypoints).take(places)
 
     @cached_property
     def observed(self) -> Observed:
         """What the network makes of them."""
-        return observed(self.project, self.persons, self.feedback, self.threads)
+        return observed(self.project, self.persons, self.feedback, self.threads, keys=self._keys)
 
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:
@@ -73,12 +84,28 @@ class ProjectCandidates:
             self.persons,
             lambda: self.traits,
             lambda: self.observed.activations,
+            self._judged,
             self.feedback.progress,
         )
         out = {one.index for one in self.outliers}
         if not out:
             return whole
         return whole.take([index for index in range(len(self.persons)) if index not in out])
+
+    def _judged(self, sets: Sequence[Sequence[int]]) -> Sequence[float]:
+        return judged(
+            self.project,
+            self.persons,
+            sets,
+            method=self.request.method,
+            threads=self.threads,
+            feedback=self.feedback,
+            keys=self._keys,
+        )
+
+    @cached_property
+    def _keys(self) -> Sequence[bytes]:
+        return person_keys(self.persons, self.feedback)
 
     def refused(self) -> tuple[Refused, ...]:
         """Say who may not be chosen, and why."""
@@ -106,15 +133,25 @@ class ProjectCandidates:
         """Say what of the candidates a set covers."""
         ids = {entry.annotation_id for entry in chosen.entries}
         places = [k for k, person in enumerate(self.persons) if person.annotation_id in ids]
-        if self.request.sees_images:
-            traits = self.traits
-        else:
-            traits = box_traits(self.persons, self._keypoints)
+        traits = self.traits if self.request.sees_images else self._by_boxes
         counted = coverage_of(traits, places)
         known = {name: strata for name, strata in counted.items() if set(strata) != {"unknown"}}
         if not self.request.runs_network:
             return {"traits": known}
-        return {"traits": known, "ranges": range_coverage(self.observed.activations, places)}
+        return {"traits": known, "ranges": self._ranges(places), **self._measured(places)}
+
+    def _ranges(self, places: Sequence[int]) -> Mapping[str, Any]:
+        """Compare with those who may be chosen."""
+        out = {one.index for one in self.outliers}
+        allowed = [index for index in range(len(self.persons)) if index not in out]
+        chosen = [allowed.index(place) for place in places]
+        return range_coverage(self.observed.activations.take(allowed), chosen)
+
+    def _measured(self, places: Sequence[int]) -> Mapping[str, Any]:
+        if not self.request.measures:
+            return {}
+        (decibels,) = self._judged([places])
+        return {"sqnr_db": round(decibels, 2)}
 
     @cached_property
     def _keypoints(self) -> Mapping[int, int]:

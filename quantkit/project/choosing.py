@@ -101,7 +101,7 @@ def _chosen(
         request.seed,
         candidates=candidates.allowed(),
         refused=candidates.refused(),
-        name=name or f"{project.name}-{request.strategy}-{count}-seed{request.seed}",
+        name=name or request.name(project.name, count),
         root=project.root,
         **candidates.origin(),
     )

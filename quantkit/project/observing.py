@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +19,11 @@ from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
+from quantkit.project.person_keys import person_keys
 from quantkit.selection.activation_records import ActivationRecords, Rows
 from quantkit.selection.activations import Activations
 from quantkit.selection.observing import observe
-from quantkit.storage import content_key, sha256_file
+from quantkit.storage import content_key
 
 _SCHEMA: Final = 1
 _TIMED: Final = 16
@@ -45,7 +45,12 @@ class Observed:
 
 
 def observed(
-    project: Project, persons: Sequence[Person], feedback: Feedback, threads: int = 2
+    project: Project,
+    persons: Sequence[Person],
+    feedback: Feedback,
+    threads: int = 2,
+    *,
+    keys: Sequence[bytes] | None = None,
 ) -> Observed:
     """Show persons to the fp32 network, but for those that it has been shown before.
 
@@ -57,6 +62,7 @@ def observed(
         persons: Whom to show.
         feedback: Told what it will cost, and how it goes.
         threads: How many crops are run at a time.
+        keys: Their `person_keys`, where they are at hand.
 
     Raises:
         InputError: The model or an image cannot be used, or an activation is not finite.
@@ -66,7 +72,7 @@ def observed(
     network = read_network(files)
     inputs = _inputs(network)
     path = project.work_dir / "activations" / f"{_name(project, network, inputs)}.rows"
-    keys = _keys(persons, feedback)
+    keys = keys or person_keys(persons, feedback)
     records = ActivationRecords(path, len(inputs.blobs))
     missing = {key: one for key, one in zip(keys, persons, strict=True) if key not in records}
     if missing:
@@ -111,17 +117,6 @@ def _name(project: Project, network: Network, inputs: LayerInputs) -> str:
             "versions": package_versions(),
         }
     )[:16]
-
-
-def _keys(persons: Sequence[Person], feedback: Feedback) -> list[bytes]:
-    files = list(dict.fromkeys(person.image for person in persons))
-    hashes: dict[Path, str] = {}
-    for done, path in enumerate(files, start=1):
-        hashes[path] = sha256_file(path)
-        feedback.progress("images", done, len(files))
-    return [
-        sha256(f"{hashes[one.image]} {list(one.box)}".encode()).digest()[:16] for one in persons
-    ]
 
 
 def _announce(missing: int, wanted: int, blobs: int, feedback: Feedback) -> None:

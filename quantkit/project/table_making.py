@@ -13,7 +13,7 @@ from quantkit.calibration.compat import (
     calibrate_as_ncnn2table,
     collect_as_ncnn2table,
 )
-from quantkit.calibration.streaming import DENSELY_SAMPLED, collect_streaming
+from quantkit.calibration.streaming import collect_streaming, sampled_values
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import crops
 from quantkit.journal import Journal
@@ -83,8 +83,7 @@ def make_table(
             found = calibrate_as_ncnn2table(network, statistics, method)
     else:
         layers = [layer.name for layer in int8_layers(network)]
-        if request.method == "mse":
-            options["sampled"] = DENSELY_SAMPLED
+        options["sampled"] = sampled_values(request.method)
         statistics = collect_streaming(
             network, fp32.input, tensors(), layers, feedback.progress, threads, **options
         )

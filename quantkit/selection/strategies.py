@@ -8,14 +8,30 @@ import quantkit
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.images import read_whole
 from quantkit.errors import InputError
-from quantkit.selection import coverage, first, herding, influence, k_center, random, stratified
+from quantkit.selection import (
+    coverage,
+    first,
+    herding,
+    influence,
+    k_center,
+    measured,
+    random,
+    stratified,
+)
 from quantkit.selection.candidates import Candidates, Strategy
 from quantkit.selection.candidates_hash import candidates_hash
 from quantkit.selection.manifest import CalibrationSet, Entry, Refused
 from quantkit.storage import sha256_bytes
 
 StrategyName = Literal[
-    "first", "random", "stratified", "k_center", "herding", "coverage", "influence"
+    "first",
+    "random",
+    "stratified",
+    "k_center",
+    "herding",
+    "coverage",
+    "influence",
+    "measured",
 ]
 
 STRATEGIES: Final[Mapping[StrategyName, Strategy]] = {
@@ -26,14 +42,18 @@ STRATEGIES: Final[Mapping[StrategyName, Strategy]] = {
     "herding": herding.choose,
     "coverage": coverage.choose,
     "influence": influence.choose,
+    "measured": measured.choose,
 }
 """Strategy by name: candidates, count and seed in, ascending indices of the chosen ones out."""
 
 OF_IMAGES: Final = ("stratified",)
 """The strategies that look at the images."""
 
-OF_NETWORK: Final = ("k_center", "herding", "coverage", "influence")
+OF_NETWORK: Final = ("k_center", "herding", "coverage", "influence", "measured")
 """The strategies that look at what the network does."""
+
+JUDGED: Final = ("measured",)
+"""The strategies that calibrate with sets and judge them."""
 
 
 def strategy_named(name: str) -> Strategy:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.nested import collect_nested
 from quantkit.calibration.statistics import ActivationStatistics
-from quantkit.calibration.streaming import DENSELY_SAMPLED, SAMPLED_VALUES
+from quantkit.calibration.streaming import sampled_values
 from quantkit.calibration.table import CalibrationTable
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import crops
@@ -141,7 +141,7 @@ class _Work:
             progress,
             self._task.threads,
             describe=lambda k: f"{persons[k].file_name} ({persons[k].annotation_id})",
-            sampled=DENSELY_SAMPLED if self._task.method == "mse" else SAMPLED_VALUES,
+            sampled=sampled_values(self._task.method),
         )
 
     def _tensors(self, persons: Sequence[Person]) -> Iterator[NDArray[np.float32]]:

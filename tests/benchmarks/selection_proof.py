@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.layer_inputs import LayerInputs
-from quantkit.calibration.streaming import collect_streaming
 from quantkit.data.coco import Person, load_dataset
 from quantkit.data.coco_file import read_coco
 from quantkit.data.preprocess import crops
@@ -42,9 +41,11 @@ from quantkit.tuning.recipe import Recipe
 from quantkit.tuning.sqnr import Outputs, sqnr_db
 from quantkit.tuning.tune import tune
 from tests.benchmarks.ablation import NETS, SPEC, files_of, material_of
+from tests.benchmarks.crop_statistics import CropsStatistics
 
 SIZES = (8, 16, 32, 64, 128)
 JUDGES = 24
+JUDGES_OF_SETS = 48
 
 Array = NDArray[np.float32]
 
@@ -91,9 +92,19 @@ class Pool:
         places = np.arange(len(table))
         return Activations(inputs.blobs, names, table["absmax"], table["counts"], places)
 
+    @cached_property
+    def _statistics(self) -> CropsStatistics:
+        layers = [layer.name for layer in int8_layers(self.network)]
+        return CropsStatistics(self.network, self.files.input, layers, self.tensors)
+
     def candidates(self, half: Sequence[int]) -> Candidates:
-        """Show a half of them to strategies."""
-        whole = Candidates(self.persons, lambda: self.traits, lambda: self.activations)
+        """Show a half of them to strategies; the first of it in a random order judge sets."""
+        judges = np.random.default_rng(0).permutation(half)[:JUDGES_OF_SETS].tolist()
+
+        def judge(sets: Sequence[Sequence[int]]) -> list[float]:
+            return [self.train_db(self.kl(chosen)[0], judges) for chosen in sets]
+
+        whole = Candidates(self.persons, lambda: self.traits, lambda: self.activations, judge)
         return whole.take(half)
 
     def best(self, chosen: Sequence[int], learning: int) -> tuple[Network, dict[str, float]]:
@@ -106,25 +117,20 @@ class Pool:
 
     def kl(self, chosen: Sequence[int]) -> tuple[Network, dict[str, float]]:
         """Calibrate with some of the crops by KL."""
-        layers = [layer.name for layer in int8_layers(self.network)]
-        statistics = collect_streaming(
-            self.network,
-            self.files.input,
-            [self.tensors[index] for index in chosen],
-            layers,
-            threads=self.threads,
-            total=len(chosen),
-        )
-        table = calibrate(self.network, statistics, "kl").table
+        table = calibrate(self.network, self._statistics.of(chosen), "kl").table
         return quantize(self.network, table), dict(table.activation_scales)
+
+    def train_db(self, int8: Network, judges: Sequence[int]) -> float:
+        """Measure the output SQNR of an int8 network on training crops."""
+        outputs = self.run(int8, [self.tensors[index] for index in judges])
+        return sqnr_db([self.reference[index] for index in judges], outputs)
 
     def figures(self, int8: Network, judges: Sequence[int]) -> dict[str, Any]:
         """Judge an int8 network on training crops and on evaluation crops."""
-        train = self.run(int8, [self.tensors[index] for index in judges])
         outputs = self.run(int8, [crop.tensor for crop in self._val])
         drop, interval = self._ap.of(self._keypoints(outputs))
         return {
-            "train_db": sqnr_db([self.reference[index] for index in judges], train),
+            "train_db": self.train_db(int8, judges),
             "val_db": sqnr_db(self._expected, outputs),
             "drop": drop,
             "interval": interval,

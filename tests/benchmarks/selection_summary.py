@@ -20,7 +20,16 @@ from quantkit.report.plots.figure import Axes, Figure, picture
 from quantkit.selection import STRATEGIES
 from quantkit.storage import write_atomically
 
-_COLORS: Final = ("#b0b0b0", "#1a1a1a", "#9467bd", "#2ca02c", "#8c564b", "#1f77b4", "#ff7f0e")
+_COLORS: Final = (
+    "#b0b0b0",
+    "#1a1a1a",
+    "#9467bd",
+    "#2ca02c",
+    "#8c564b",
+    "#1f77b4",
+    "#ff7f0e",
+    "#d62728",
+)
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def test_a_curve_without_matplotlib_has_no_picture_but_its_outliers_and_says_wha
         (("--curve", "--seed", "0"), "--seed does not go with --curve"),
         (("--curve", "--no-sheet"), "--sheet does not go with --curve"),
         (("--held-out", "8"), "--held-out goes with --curve only"),
-        (("--method", "kl"), "--method goes with --curve only"),
+        (("--method", "kl"), "--method goes with --curve or --strategy measured only"),
         (("--curve", "--sizes", "2,many"), "ascending numbers such as 8,16,32, got '2,many'"),
         (("--curve", "--sizes", ""), "ascending numbers such as 8,16,32, got ''"),
         (("--curve", "--sizes", "4,2"), "must ascend from at least 1, got 4, 2"),

@@ -30,7 +30,7 @@ from quantkit.selection.manifest import (
     write_calibration_set,
 )
 from quantkit.selection.seeded_order import seeded_order
-from quantkit.selection.strategies import OF_IMAGES, OF_NETWORK
+from quantkit.selection.strategies import JUDGED, OF_IMAGES, OF_NETWORK
 from quantkit.selection.verify import Verification
 from quantkit.storage import json_value
 from tests.nets import small_network, write_pair
@@ -113,7 +113,9 @@ def test_a_manifest_names_what_had_a_part_in_the_choice_and_nothing_else(
     assert ("ranges" in chosen.covers) == runs
     assert ("brightness" in chosen.covers["traits"]) == (strategy in OF_IMAGES)
     assert chosen.covers["traits"]["size"] == {"32 to 96": {"pool": 12, "set": 4}}
-    assert (chosen.parameters, chosen.refused) == ({}, ())
+    judged = strategy in JUDGED
+    assert (chosen.parameters, chosen.refused) == ({"method": "kl"} if judged else {}, ())
+    assert ("sqnr_db" in chosen.covers) == judged
 
 
 def test_a_set_of_all_reaches_every_range(shared: Project) -> None:

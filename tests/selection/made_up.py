@@ -43,6 +43,7 @@ def candidates_of(persons: Sequence[Person] | int, seed: int = 0) -> Candidates:
         tuple(persons),
         lambda: made_up(count, seed),
         lambda: drawn_activations(count, seed=seed),
+        lambda sets: [-float(sum(one)) for one in sets],
     )
 
 

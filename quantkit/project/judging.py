@@ -1,0 +1,138 @@
+"""Sets of persons judged by what their tables leave of the network's outputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantkit.backends.child import in_child
+from quantkit.calibration.calibrate import calibrate
+from quantkit.calibration.provenance import package_versions
+from quantkit.calibration.streaming import collect_streaming, sampled_values
+from quantkit.data.coco import Person
+from quantkit.data.preprocess import InputSpec, crops
+from quantkit.journal import Journal
+from quantkit.model.eligibility import int8_layers
+from quantkit.model.network import read_network
+from quantkit.model.source import NcnnFiles
+from quantkit.progress import Feedback
+from quantkit.project.config import Project
+from quantkit.project.exporting import export_model
+from quantkit.project.person_keys import person_keys
+from quantkit.quantization.int8 import quantize
+from quantkit.selection.seeded_order import seeded_order
+from quantkit.storage import content_key
+from quantkit.tuning.outputs import outputs_on
+from quantkit.tuning.sqnr import sqnr_db
+
+_JUDGES: Final = 48
+_JUDGES_SEED: Final = -1
+"""No seed of a set: whom it draws says nothing about who is chosen."""
+_SCHEMA: Final = 1
+_NO_OUTPUT_DB: Final = -1e9
+"""For outputs that are not finite, in JSON, which has no infinity."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    files: NcnnFiles
+    spec: InputSpec
+    method: str
+    sets: Mapping[str, tuple[Person, ...]]
+    judges: tuple[Person, ...]
+    threads: int
+
+
+def judged(
+    project: Project,
+    persons: Sequence[Person],
+    sets: Sequence[Sequence[int]],
+    *,
+    method: str,
+    threads: int,
+    feedback: Feedback,
+    keys: Sequence[bytes] | None = None,
+) -> list[float]:
+    """Calibrate with each set and measure the int8 network on 48 persons of the pool.
+
+    Who judges is drawn from the pool, whoever is chosen: a threshold that comes from a histogram
+    is not fitted to the outputs, so a set that holds some of them gains nothing by it. What was
+    measured is kept in `work_dirs/MODEL/judged.jsonl`.
+
+    Args:
+        project: The project.
+        persons: The pool.
+        sets: Indices into it.
+        method: Calibration method.
+        threads: How many crops are run at a time.
+        feedback: Told how it goes.
+        keys: Their `person_keys`, where they are at hand.
+
+    Returns:
+        Output SQNR in dB, for each set.
+
+    Raises:
+        InputError: The model or an image cannot be used.
+        BackendDied: ncnn died of the network.
+    """
+    files = export_model(project, feedback).ncnn
+    judges = seeded_order(persons, _JUDGES_SEED)[:_JUDGES]
+    names = [key.hex() for key in keys or person_keys(persons, feedback)]
+    base = {
+        "schema": _SCHEMA,
+        "model": read_network(files).sha256,
+        "blobs": [files.input, *files.outputs],
+        "spec": asdict(project.input),
+        "method": method,
+        "judges": sorted(names[index] for index in judges),
+        "versions": package_versions(),
+    }
+    records = [content_key([base, sorted(names[index] for index in one)]) for one in sets]
+    journal = Journal(project.work_dir / "judged.jsonl", sync=False)
+    missing = {
+        name: tuple(persons[index] for index in one)
+        for name, one in zip(records, sets, strict=True)
+        if journal.find(name) is None
+    }
+    if missing:
+        shown = tuple(persons[index] for index in judges)
+        task = _Task(files, project.input, method, missing, shown, threads)
+        for name, decibels in in_child("the judging of sets", feedback, _judge, task).items():
+            journal.record(name, {"sqnr_db": decibels})
+    return [_found(journal, name) for name in records]
+
+
+def _found(journal: Journal, name: str) -> float:
+    record = journal.find(name)
+    assert record is not None
+    return float(record["sqnr_db"])
+
+
+def _judge(feedback: Feedback, task: _Task) -> dict[str, float]:
+    network = read_network(task.files)
+    layers = [layer.name for layer in int8_layers(network)]
+
+    def tensors(persons: Sequence[Person]) -> list[NDArray[np.float32]]:
+        return [crop.tensor for crop in crops(persons, task.spec)]
+
+    shown = tensors(task.judges)
+    ends = task.files.input, task.files.outputs
+    reference = outputs_on(network, *ends, shown, task.threads)
+    found = {}
+    for name, persons in task.sets.items():
+        statistics = collect_streaming(
+            network,
+            task.files.input,
+            tensors(persons),
+            layers,
+            threads=task.threads,
+            total=len(persons),
+            sampled=sampled_values(task.method),
+        )
+        int8 = quantize(network, calibrate(network, statistics, task.method).table)
+        decibels = sqnr_db(reference, outputs_on(int8, *ends, shown, task.threads))
+        found[name] = decibels if np.isfinite(decibels) else _NO_OUTPUT_DB
+        feedback.progress("judging sets", len(found), len(task.sets))
+    return found
