@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from quantkit.errors import InputError
 from quantkit.selection.manifest_fields import Fields, Scalar
-from quantkit.storage import json_text, json_value, read_json, sha256_bytes, write_result
+from quantkit.storage import json_value, read_json, sha256_bytes, write_result
 
 SCHEMA: Final = 2
 
@@ -264,5 +264,9 @@ def _rows(items: Sequence[Mapping[str, Any]]) -> str:
     return "[\n  " + ",\n  ".join(rows) + "\n ]" if items else "[]"
 
 
-def _nested(value: object) -> str:
-    return json_text(value).rstrip("\n").replace("\n", "\n ")
+def _nested(value: object, indent: str = "  ") -> str:
+    """Write a line for each innermost object, so that a difference shows what it is in."""
+    if not isinstance(value, Mapping) or not any(isinstance(v, Mapping) for v in value.values()):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    rows = (f"{json.dumps(name)}: {_nested(one, indent + ' ')}" for name, one in value.items())
+    return f"{{\n{indent}" + f",\n{indent}".join(rows) + f"\n{indent[:-1]}}}"

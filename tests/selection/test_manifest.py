@@ -18,7 +18,6 @@ from quantkit.selection.manifest import (
     read_calibration_set,
     write_calibration_set,
 )
-from quantkit.storage import json_text
 from tests.selection.pool import pool
 
 HASH = "0123456789abcdef" * 4
@@ -123,11 +122,20 @@ def test_every_person_has_a_line_of_its_own() -> None:
     assert lines[-4:] == [lines[-4], row, " ]", "}"]
 
 
-def test_what_is_no_person_is_indented_as_in_every_other_file() -> None:
-    bare = replace(chosen(entry(7)), refused=())
-    document = json.loads(bare.text())
-    head = {name: value for name, value in document.items() if name != "entries"}
-    assert bare.text().startswith(json_text(head).rstrip("\n}"))
+def test_objects_have_a_line_for_each_innermost_one() -> None:
+    covers = {"size": {"< 32": {"pool": 3, "set": 1}, ">= 32": {"pool": 9, "set": 4}}, "db": 18.5}
+    text = replace(chosen(entry(7)), covers=covers, parameters={"among": 9, "x": "y"}).text()
+    assert ' "parameters": {"among": 9, "x": "y"},\n' in text
+    wanted = """ "covers": {
+  "size": {
+   "< 32": {"pool": 3, "set": 1},
+   ">= 32": {"pool": 9, "set": 4}
+  },
+  "db": 18.5
+ },
+"""
+    assert wanted in text
+    assert json.loads(text)["covers"] == covers
 
 
 def test_a_set_of_the_schema_before_is_to_be_selected_again() -> None:
