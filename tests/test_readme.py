@@ -21,6 +21,7 @@ from quantkit.data.preprocess import crops
 from quantkit.model.source import NcnnFiles
 from quantkit.project import load_project
 from quantkit.selection.manifest import read_calibration_set
+from quantkit.selection.strategies import JUDGED
 from quantkit.storage import read_json
 from tests.quantization.fake_quantized import literally
 
@@ -130,10 +131,17 @@ def test_the_onnx_network_of_the_table_equals_ncnns_node_by_node(demo: tuple[Pat
 
 def test_the_committed_results_are_those_of_the_demo(demo: tuple[Path, str]) -> None:
     made = demo[0] / "quantkit-demo"
+    for command in re.findall(r"^quantkit select --strategy .*", README, re.MULTILINE):
+        run(command, demo[0])
     committed = sorted((ROOT / "calib_sets").glob("*.json"))
-    assert committed
+    assert len(committed) == 3
     for path in committed:
-        assert read_calibration_set(path) == read_calibration_set(made / "calib_sets" / path.name)
+        there, again = map(read_calibration_set, (path, made / "calib_sets" / path.name))
+        if there.strategy in JUDGED:
+            # Another processor rounds int8 otherwise, and may find another set to be the best.
+            assert (again.candidates_sha256, again.count) == (there.candidates_sha256, there.count)
+        else:
+            assert again.without_versions() == there.without_versions()
     tables = sorted((ROOT / "tables").rglob("*.table"))
     assert tables
     for path in tables:

@@ -11,10 +11,12 @@ from quantkit.project.calibration_request import BEST, CalibrationRequest
 from quantkit.project.choosing import set_path
 from quantkit.project.evaluating import evaluate_backends
 from quantkit.project.ranking import rank_layers
+from quantkit.project.selection_request import SelectionRequest
 from quantkit.sensitivity.report import SensitivityReport
 
 _QUICK = "kl"
-"""A table that any processor makes alike; the one of `best` depends on how a processor rounds."""
+"""A table that any processor makes alike; the one of `best` depends on how a processor rounds. So
+do sets that are measured: the demo's set is drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def walkthrough(
     quick, calibrated = (
         calibrate_model(
             project,
-            CalibrationRequest(method=method),
+            CalibrationRequest(method=method, selection=SelectionRequest()),
             threads=threads,
             feedback=feedback,
             overwrite=overwrite,
