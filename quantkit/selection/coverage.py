@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from quantkit.selection.activations import Activations
 from quantkit.selection.candidates import Candidates
+from quantkit.selection.octaves import SMALLEST, octaves
 from quantkit.selection.seeded_order import seeded_order
 
 _SHARES: Final = 0.1
 """What a half octave that is covered whole counts, in octaves of range."""
-_SMALLEST: Final = np.float32(2.0**-24)
 
 
 def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
@@ -52,9 +52,9 @@ class _Covered:
 
     def __init__(self, activations: Activations) -> None:
         self._activations = activations
-        self._range = _octaves(np.median(activations.absmax, axis=0))
+        self._range = octaves(np.median(activations.absmax, axis=0))
         most = [activations.shares(rows).max(axis=0) for rows in activations.blocks()]
-        self._most = np.maximum(np.max(most, axis=0), _SMALLEST)
+        self._most = np.maximum(np.max(most, axis=0), SMALLEST)
         self._shares = np.zeros_like(self._most)
 
     def gains(self) -> NDArray[np.float64]:
@@ -66,18 +66,14 @@ class _Covered:
 
     def add(self, index: int) -> None:
         rows = slice(index, index + 1)
-        self._range = np.maximum(self._range, _octaves(self._activations.absmax[index]))
+        self._range = np.maximum(self._range, octaves(self._activations.absmax[index]))
         self._shares = np.maximum(self._shares, self._relative(rows)[0])
 
     def _gains(self, rows: slice) -> NDArray[np.float64]:
-        octaves = np.maximum(_octaves(self._activations.absmax[rows]) - self._range, 0)
+        further = np.maximum(octaves(self._activations.absmax[rows]) - self._range, 0)
         shares = np.maximum(self._relative(rows) - self._shares, 0)
-        parts = octaves.sum(axis=1, dtype=np.float64), shares.sum(axis=(1, 2), dtype=np.float64)
+        parts = further.sum(axis=1, dtype=np.float64), shares.sum(axis=(1, 2), dtype=np.float64)
         return np.asarray(parts[0] + _SHARES * parts[1])
 
     def _relative(self, rows: slice) -> NDArray[np.float32]:
         return np.asarray(self._activations.shares(rows) / self._most)
-
-
-def _octaves(absmax: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.log2(np.maximum(absmax, _SMALLEST)))

@@ -5,10 +5,9 @@ from numpy.typing import NDArray
 
 from quantkit.selection.activations import Activations
 from quantkit.selection.magnitude_bins import magnitude_centres
+from quantkit.selection.octaves import octaves
 
 Points = NDArray[np.float32]
-
-_SMALLEST = np.float32(2.0**-24)
 
 
 def pooled_features(activations: Activations) -> Points:
@@ -38,13 +37,9 @@ def _pooled(activations: Activations, rows: slice) -> Points:
     shares = activations.shares(rows)
     centres = magnitude_centres().astype(np.float32)
     columns = (
-        _log2(activations.absmax[rows]),
-        _log2(shares @ np.square(centres)) / 2,
-        _log2(shares @ centres),
+        octaves(activations.absmax[rows]),
+        octaves(shares @ np.square(centres)) / 2,
+        octaves(shares @ centres),
         1 - shares[:, :, 0],
     )
     return np.concatenate(columns, axis=1, dtype=np.float32)
-
-
-def _log2(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.log2(np.maximum(values, _SMALLEST)))

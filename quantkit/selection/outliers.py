@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.selection.activations import Activations
+from quantkit.selection.octaves import SMALLEST
 
 FACTOR: Final = 1.5
 """How far above the next candidate a largest value lies that is called an outlier."""
 
 _RARE: Final = 50
 """One candidate of so many may be an outlier of a blob, or one where there are fewer."""
-_SMALLEST: Final = np.float32(2.0**-24)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def outliers(activations: Activations, factor: float = FACTOR) -> tuple[Outlier,
 def _apart(absmax: NDArray[np.float32], most: int, factor: float) -> dict[int, float]:
     """The candidates above the lowest gap, each with its ratio to the value below that."""
     order = np.argsort(-absmax, kind="stable")[: most + 1]
-    values = np.maximum(absmax[order].astype(np.float64), float(_SMALLEST))
+    values = np.maximum(absmax[order].astype(np.float64), float(SMALLEST))
     gaps = np.flatnonzero(values[:-1] >= factor * values[1:])
     if not gaps.size:
         return {}
