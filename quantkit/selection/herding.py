@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantkit.selection.candidates import Candidates
 from quantkit.selection.features import Points, pooled_features
@@ -20,22 +21,22 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
         Indices into `candidates.persons`, ascending.
     """
     order = np.array(seeded_order(candidates.persons, seed), np.intp)
-    points = pooled_features(candidates.activations())[order]
+    points = pooled_features(candidates.activations())
     chosen: list[int] = []
-    for index in _herded(points, min(count, len(order))):
-        chosen.append(int(order[index]))
+    for index in _herded(points, order, min(count, len(order))):
+        chosen.append(index)
         candidates.progress("choosing", len(chosen), count)
     return sorted(chosen)
 
 
-def _herded(points: Points, count: int) -> Iterator[int]:
-    """Choose among points whose mean is 0."""
+def _herded(points: Points, order: NDArray[np.intp], count: int) -> Iterator[int]:
+    """Choose among points whose mean is 0, of equals the first in the order."""
     length = np.einsum("ij,ij->i", points, points)
     total = np.zeros(points.shape[1], np.float32)
     chosen: list[int] = []
     for _ in range(count):
         gap = length + 2 * (points @ total)
         gap[chosen] = np.inf
-        chosen.append(int(np.argmin(gap)))
+        chosen.append(int(order[np.argmin(gap[order])]))
         total += points[chosen[-1]]
         yield chosen[-1]
