@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantkit.selection.candidates import Candidates
-from quantkit.selection.features import pooled_features
+from quantkit.selection.features import pooled_features, squared_distances
 from quantkit.selection.seeded_order import seeded_order
 
 
@@ -14,18 +14,19 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
     chosen (Gonzalez, Clustering to Minimize the Maximum Intercluster Distance, 1985; Sener and
     Savarese, 1708.00489, take it for core sets): at most twice as far as the best choice leaves
     it. Distances are Euclidean, between `pooled_features`. Takes time in proportion to candidates
-    times count. Of one seed, a smaller set lies within a larger one.
+    times count. The seed decides between equals. Of one seed, a smaller set lies within a larger
+    one.
 
     Returns:
         Indices into `candidates.persons`, ascending.
     """
+    order = np.array(seeded_order(candidates.persons, seed), np.intp)
     points = pooled_features(candidates.activations())
-    chosen = [seeded_order(candidates.persons, seed)[0]]
     nearest = np.full(len(points), np.inf)
+    chosen: list[int] = []
     while len(chosen) < min(count, len(points)):
-        step = points - points[chosen[-1]]
-        np.minimum(nearest, np.einsum("ij,ij->i", step, step), out=nearest)
+        chosen.append(int(order[np.argmax(nearest[order])]))
+        np.minimum(nearest, squared_distances(points, chosen[-1]), out=nearest)
         nearest[chosen] = -1
-        chosen.append(int(np.argmax(nearest)))
         candidates.progress("choosing", len(chosen), count)
-    return sorted(chosen[:count])
+    return sorted(chosen)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -68,3 +69,22 @@ def test_one_of_each_kind_is_chosen_before_a_second_of_any() -> None:
 def test_persons_who_are_all_alike_can_be_chosen() -> None:
     alike = shown(activations_of([[np.ones(5)]] * 7))
     assert len(chosen_in_order(choose, alike, 7)) == 7
+
+
+def test_the_seed_decides_between_persons_who_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [[rng.laplace(0, scale, 200)] for scale in (0.1, 1.0, 10.0)]
+    pool = shown(activations_of([kinds[k % 3] for k in range(12)]))
+    alike = shown(activations_of([[np.ones(5)]] * 9))
+    for seed in range(5):
+        order = seeded_order(pool.persons, seed)
+        expected = [next(k for k in order if k % 3 == kind) for kind in range(3)]
+        assert choose(pool, 3, seed) == sorted(expected)
+        assert chosen_in_order(choose, alike, 9, seed) == seeded_order(alike.persons, seed)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_choice_is_told(count: int) -> None:
+    told: list[tuple[str, int, int]] = []
+    choose(replace(candidates_of(9), progress=lambda *step: told.append(step)), count, 0)
+    assert told == [("choosing", done, count) for done in range(1, count + 1)]
