@@ -25,7 +25,7 @@ from quantkit.selection.activations import Activations
 from quantkit.selection.observing import observe
 from quantkit.storage import content_key
 
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _TIMED: Final = 16
 _STAGE: Final = "candidates"
 _WORTH_SAYING_S: Final = 5.0

@@ -27,9 +27,10 @@ def record_dtype(blobs: int) -> np.dtype[np.void]:
 class ActivationRecords:
     """A file of records under keys, each with a checksum, which only ever grows.
 
-    A kill loses the record that was being written at most. A damaged record is not found, and is
-    made again. Counts are read from the disk when they are asked for: memory holds a key and the
-    ranges of a record, 4 bytes a blob.
+    A kill loses the record that was being written, and where several processes write, at most the
+    one that another of them was writing then. A damaged record is not found, and is made again.
+    All are read once, for their checksums; memory keeps their keys and places, about 200 bytes
+    each, and what they hold is read from the disk when it is asked for.
 
     Args:
         path: The file; made with the first record. Its name says which network and blobs it is of.
@@ -55,7 +56,11 @@ class ActivationRecords:
         return np.array([self._places[key] for key in keys], np.intp)
 
     def table(self) -> Rows:
-        """Show the records that are on disk, with `absmax` and `counts`."""
+        """Show the records that are on disk, with `absmax` and `counts`.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
         return np.asarray(self._mapped()["record"])
 
     def append(self, items: Iterable[tuple[bytes, Rows]]) -> Iterator[int]:
@@ -75,21 +80,22 @@ class ActivationRecords:
                 row = np.zeros((), self._dtype)
                 row["key"], row["record"] = key, record
                 row["check"] = _check(row)
+                self._fill_up(handle)
                 self._write(handle, row.tobytes())
                 yield done
 
     def _mapped(self) -> Rows:
-        size = self.path.stat().st_size if self.path.exists() else 0
-        count = size // self._dtype.itemsize
-        if not count:
-            return np.zeros(0, self._dtype)
-        return np.memmap(self.path, self._dtype, "r", shape=(count,))
-
-    def _sound(self) -> Iterator[tuple[bytes, int]]:
         try:
-            rows = self._mapped()
+            size = self.path.stat().st_size if self.path.exists() else 0
+            count = size // self._dtype.itemsize
+            if not count:
+                return np.zeros(0, self._dtype)
+            return np.memmap(self.path, self._dtype, "r", shape=(count,))
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", path=self.path) from error
+
+    def _sound(self) -> Iterator[tuple[bytes, int]]:
+        rows = self._mapped()
         for place in range(len(rows)):
             row = rows[place]
             if row["check"] == _check(row):
@@ -103,13 +109,15 @@ class ActivationRecords:
         except OSError as error:
             raise InputError(f"cannot be written ({error.strerror})", path=self.path) from error
         try:
-            # What a kill cut short is filled up: a record that is damaged, and the next one whole.
-            rest = os.fstat(handle).st_size % self._dtype.itemsize
-            if rest:
-                self._write(handle, bytes(self._dtype.itemsize - rest))
             yield handle
         finally:
             os.close(handle)
+
+    def _fill_up(self, handle: int) -> None:
+        """Make a damaged record of what a kill cut short, this process's or another's."""
+        rest = os.fstat(handle).st_size % self._dtype.itemsize
+        if rest:
+            self._write(handle, bytes(self._dtype.itemsize - rest))
 
     def _write(self, handle: int, data: bytes) -> None:
         try:
@@ -120,4 +128,4 @@ class ActivationRecords:
 
 
 def _check(row: Any) -> int:
-    return zlib.crc32(row["record"].tobytes(), zlib.crc32(row["key"].tobytes())) ^ 1
+    return zlib.crc32(row["record"].tobytes(), zlib.crc32(row["key"].tobytes()))

@@ -129,6 +129,27 @@ def test_two_writers_in_turn_keep_what_the_other_wrote(path: Path) -> None:
     assert found(path, items) == list(range(6))
 
 
+@pytest.mark.parametrize("torn", [1, 30, SIZE - 1])
+def test_a_writer_that_is_killed_costs_another_one_nothing(path: Path, torn: int) -> None:
+    items = [item(number) for number in range(6)]
+    living = ActivationRecords(path, BLOBS).append(items[:4])
+    killed = ActivationRecords(path, BLOBS).append(items[4:])
+    assert [next(writer) for writer in (living, killed, living)] == [1, 1, 2]
+    with path.open("ab") as file:
+        file.write(bytes(range(1, torn + 1)))
+    assert list(living) == [3, 4]
+    killed.close()  # type: ignore[attr-defined]
+    assert found(path, items) == [0, 1, 2, 3, 4]
+
+
+def test_records_out_of_step_cost_themselves_alone(path: Path, whole: bytes) -> None:
+    # Cut short between another writer's look at the file and its write.
+    path.write_bytes(whole[: 2 * SIZE] + whole[:30] + whole[2 * SIZE :])
+    more = [item(number) for number in range(7, 10)]
+    written(path, more)
+    assert found(path, [*ITEMS, *more]) == [0, 1, 3, 4, 5]
+
+
 def test_an_error_of_whoever_makes_the_records_keeps_those_before(path: Path) -> None:
     def breaks() -> Iterator[Item]:
         yield ITEMS[0]
@@ -180,6 +201,19 @@ def test_a_file_that_cannot_be_read_is_named(path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(np, "memmap", refused)
     with pytest.raises(InputError, match=r"net\.rows: cannot be read \(Permission denied\)"):
         ActivationRecords(path, BLOBS)
+
+
+def test_a_file_that_cannot_be_read_any_more_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*given: object, **named: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    written(path, ITEMS)
+    records = ActivationRecords(path, BLOBS)
+    monkeypatch.setattr(np, "memmap", refused)
+    with pytest.raises(InputError, match=r"net\.rows: cannot be read \(Permission denied\)"):
+        records.table()
 
 
 def test_a_folder_in_its_place_is_named(path: Path) -> None:
