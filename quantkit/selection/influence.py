@@ -18,11 +18,13 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
     """Choose the persons with the most influence on the thresholds of the pool.
 
     The threshold of a blob is the one with the least squared error: what is clipped against what
-    127 levels round (OCTAV, 2206.06501). By how much one person moves it follows to the first
-    order from what this person adds to the derivative of the error (Hampel, The Influence Curve
-    and its Role in Robust Estimation, 1974); no threshold is searched again. A person's influence
-    is the sum over all blobs of the shares by which it moves their thresholds, up or down. The
-    seed decides between equals. A smaller set lies within a larger one.
+    127 levels round (OCTAV, 2206.06501). Zeros are in one half octave with all that is below
+    2**-11.4 and are rounded as that is; OCTAV leaves them out, which clips less of a sparse blob. A
+    blob that is zero for all has no threshold to move. By how much one person moves it follows to
+    the first order from what this person adds to the derivative of the error (Hampel, The Influence
+    Curve and its Role in Robust Estimation, 1974); no threshold is searched again. A person's
+    influence is the sum over all blobs of the shares by which it moves their thresholds, up or
+    down. The seed decides between equals. A smaller set lies within a larger one.
 
     Returns:
         Indices into `candidates.persons`, ascending.
@@ -41,7 +43,7 @@ def influences(activations: Activations) -> NDArray[np.float64]:
     """
     pool = activations.pool_shares()
     thresholds = least_error_thresholds(pool)
-    slopes = _slopes(thresholds)
+    slopes = _slopes(thresholds) * pool[:, 1:].any(axis=1, keepdims=True)
     bends = _bends(thresholds, pool)
     moved = [
         np.abs(np.einsum("nbj,bj->nb", activations.shares(rows), slopes)) / (bends * thresholds)

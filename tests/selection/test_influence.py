@@ -140,9 +140,20 @@ def test_the_seed_decides_between_persons_who_are_alike() -> None:
         assert chosen_in_order(choose, alike, 9, seed) == order
 
 
-def test_a_blob_of_zeros_ranks_nobody() -> None:
+def test_a_blob_of_zeros_adds_nothing() -> None:
     rng = np.random.default_rng(0)
     values = [rng.laplace(size=200) for _ in range(12)]
     alone = influences(activations_of([[one] for one in values]))
     beside = influences(activations_of([[one, np.zeros(9)] for one in values]))
-    assert np.ptp(beside - alone) < 1e-9
+    assert beside == pytest.approx(alone, rel=1e-9)
+    assert influences(activations_of([[np.zeros(9)]] * 3)).tolist() == [0, 0, 0]
+
+
+def test_zeros_are_rounded_as_all_that_is_not_clipped() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.laplace(size=400)
+    sparse, tiny = (np.append(values, np.full(1200, least)) for least in (0.0, 1e-5))
+    shares = activations_of([[values, sparse, tiny]]).pool_shares()
+    dense_one, sparse_one, tiny_one = least_error_thresholds(shares)
+    assert sparse_one == tiny_one < dense_one
+    assert sparse_one == pytest.approx(searched(shares[1]), rel=1e-6)
