@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-# Candidates that are looked at together: 24 MB of a network with 240 blobs, a few times over.
+# Candidates that are looked at together. Their shares in float32 are 12 MB of a network with 240
+# blobs, and with what is made of them 24 MB.
 _BLOCK: Final = 256
 
 

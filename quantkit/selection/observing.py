@@ -18,7 +18,11 @@ from quantkit.selection.activation_records import record_dtype
 from quantkit.selection.magnitude_bins import magnitude_bins, magnitude_counts
 
 SAMPLED: Final = 1 << 12
-"""About how many values of a blob are counted; the largest value is always known."""
+"""How many values of a blob are counted at most; the largest value is always known.
+
+They lie equally far apart, prime to all axes: nearly so many are counted of a large blob, and fewer
+of one that is hardly larger than this, such as 921 of 4,608.
+"""
 
 
 def observe(
