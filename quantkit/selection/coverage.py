@@ -21,10 +21,10 @@ def choose(candidates: Candidates, count: int, seed: int) -> list[int]:
     Covered is, of each blob, the range up to the largest value of those chosen, in octaves above
     the median candidate's; and of each half octave the largest share of a candidate's values that
     lies in it, by the largest of all candidates: a half octave that is covered whole counts a tenth
-    of an octave of range. Both are largest values, so what a person adds can only become less: those whose
-    last known addition is beaten need not be looked at again (Minoux, Accelerated Greedy
-    Algorithms, 1978), and the greedy choice covers at least 63 % of what the best one of as many
-    persons does (Nemhauser et al., 1978). The seed decides between equals. A smaller set lies
+    of an octave of range. Both are largest values, so what a person adds can only become less:
+    those whose last known addition is beaten need not be looked at again (Minoux, Accelerated
+    Greedy Algorithms, 1978), and the greedy choice covers at least 63 % of what the best one of as
+    many persons does (Nemhauser et al., 1978). The seed decides between equals. A smaller set lies
     within a larger one.
 
     Returns:
