@@ -1,7 +1,8 @@
 """Sets of persons judged by what their tables leave of the network's outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -11,11 +12,12 @@ from quantkit.backends.child import in_child
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.provenance import package_versions
 from quantkit.calibration.streaming import collect_streaming, sampled_values
+from quantkit.calibration.table import CalibrationTable
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import InputSpec, crops
 from quantkit.journal import Journal
 from quantkit.model.eligibility import int8_layers
-from quantkit.model.network import read_network
+from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
@@ -31,8 +33,9 @@ _JUDGES: Final = 48
 _JUDGES_SEED: Final = -1
 """No seed of a set: whom it draws says nothing about who is chosen."""
 _SCHEMA: Final = 1
-_NO_OUTPUT_DB: Final = -1e9
-"""For outputs that are not finite, in JSON, which has no infinity."""
+_MOST_DB: Final = 1e9
+"""Stands for infinity, which JSON does not have: where nothing differs, and with a minus where
+outputs are not finite."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class _Task:
     method: str
     sets: Mapping[str, tuple[Person, ...]]
     judges: tuple[Person, ...]
+    journal: Path
     threads: int
 
 
@@ -58,8 +62,9 @@ def judged(
     """Calibrate with each set and measure the int8 network on 48 persons of the pool.
 
     Who judges is drawn from the pool, whoever is chosen: a threshold that comes from a histogram
-    is not fitted to the outputs, so a set that holds some of them gains nothing by it. What was
-    measured is kept in `work_dirs/MODEL/judged.jsonl`.
+    is not fitted to the outputs, so a set that holds some of them gains little by it. What was
+    measured is kept in `work_dirs/MODEL/judged.jsonl`, set by set: a stopped run goes on where it
+    was.
 
     Args:
         project: The project.
@@ -71,7 +76,7 @@ def judged(
         keys: Their `person_keys`, where they are at hand.
 
     Returns:
-        Output SQNR in dB, for each set.
+        Output SQNR in dB, for each set; -1e9 where outputs are not finite.
 
     Raises:
         InputError: The model or an image cannot be used.
@@ -90,7 +95,8 @@ def judged(
         "versions": package_versions(),
     }
     records = [content_key([base, sorted(names[index] for index in one)]) for one in sets]
-    journal = Journal(project.work_dir / "judged.jsonl", sync=False)
+    path = project.work_dir / "judged.jsonl"
+    journal = Journal(path)
     missing = {
         name: tuple(persons[index] for index in one)
         for name, one in zip(records, sets, strict=True)
@@ -98,9 +104,9 @@ def judged(
     }
     if missing:
         shown = tuple(persons[index] for index in judges)
-        task = _Task(files, project.input, method, missing, shown, threads)
-        for name, decibels in in_child("the judging of sets", feedback, _judge, task).items():
-            journal.record(name, {"sqnr_db": decibels})
+        task = _Task(files, project.input, method, missing, shown, path, threads)
+        in_child("the judging of sets", feedback, _judge, task)
+        journal = Journal(path)
     return [_found(journal, name) for name in records]
 
 
@@ -110,29 +116,32 @@ def _found(journal: Journal, name: str) -> float:
     return float(record["sqnr_db"])
 
 
-def _judge(feedback: Feedback, task: _Task) -> dict[str, float]:
+def _judge(feedback: Feedback, task: _Task) -> None:
     network = read_network(task.files)
-    layers = [layer.name for layer in int8_layers(network)]
-
-    def tensors(persons: Sequence[Person]) -> list[NDArray[np.float32]]:
-        return [crop.tensor for crop in crops(persons, task.spec)]
-
-    shown = tensors(task.judges)
     ends = task.files.input, task.files.outputs
+    shown = list(_tensors(task.judges, task.spec))
     reference = outputs_on(network, *ends, shown, task.threads)
-    found = {}
-    for name, persons in task.sets.items():
-        statistics = collect_streaming(
-            network,
-            task.files.input,
-            tensors(persons),
-            layers,
-            threads=task.threads,
-            total=len(persons),
-            sampled=sampled_values(task.method),
-        )
-        int8 = quantize(network, calibrate(network, statistics, task.method).table)
+    journal = Journal(task.journal, sync=False)
+    for done, (name, persons) in enumerate(task.sets.items(), start=1):
+        int8 = quantize(network, _table(network, persons, task))
         decibels = sqnr_db(reference, outputs_on(int8, *ends, shown, task.threads))
-        found[name] = decibels if np.isfinite(decibels) else _NO_OUTPUT_DB
-        feedback.progress("judging sets", len(found), len(task.sets))
-    return found
+        journal.record(name, {"sqnr_db": min(max(decibels, -_MOST_DB), _MOST_DB)})
+        feedback.progress("judging sets", done, len(task.sets))
+
+
+def _table(network: Network, persons: Sequence[Person], task: _Task) -> CalibrationTable:
+    statistics = collect_streaming(
+        network,
+        task.files.input,
+        _tensors(persons, task.spec),
+        [layer.name for layer in int8_layers(network)],
+        threads=task.threads,
+        total=len(persons),
+        describe=lambda k: f"{persons[k].file_name} ({persons[k].annotation_id})",
+        sampled=sampled_values(task.method),
+    )
+    return calibrate(network, statistics, task.method).table
+
+
+def _tensors(persons: Sequence[Person], spec: InputSpec) -> Iterator[NDArray[np.float32]]:
+    return (crop.tensor for crop in crops(persons, spec))
