@@ -15,13 +15,11 @@ from quantkit.project.judging import judged
 from quantkit.project.observing import Observed, observed
 from quantkit.project.person_keys import person_keys
 from quantkit.project.selection_request import SelectionRequest
-from quantkit.selection.activations_coverage import range_coverage
 from quantkit.selection.candidates import Candidates
-from quantkit.selection.manifest import CalibrationSet, Refused
+from quantkit.selection.manifest import Refused
 from quantkit.selection.outliers import Outlier, outliers
 from quantkit.selection.seeded_order import seeded_order
 from quantkit.selection.traits import Traits, box_traits, measure_traits
-from quantkit.selection.traits_coverage import coverage_of
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,11 @@ class ProjectCandidates:
         spec, progress = self.project.input, self.feedback.progress
         seen = measure_traits(self.persons, self._keypoints, spec, progress)
         # By all persons of their images, whoever of them was drawn.
-        return replace(seen, crowding=self._by_boxes.crowding)
+        return replace(seen, crowding=self.by_boxes.crowding)
 
     @cached_property
-    def _by_boxes(self) -> Traits:
+    def by_boxes(self) -> Traits:
+        """What their boxes alone say of how they are seen."""
         ids = {person.annotation_id for person in self.persons}
         everyone = self.pool.persons
         places = [k for k, person in enumerate(everyone) if person.annotation_id in ids]
@@ -84,15 +83,19 @@ class ProjectCandidates:
             self.persons,
             lambda: self.traits,
             lambda: self.observed.activations,
-            self._judged,
+            self.judged,
             self.feedback.progress,
         )
-        out = {one.index for one in self.outliers}
-        if not out:
-            return whole
-        return whole.take([index for index in range(len(self.persons)) if index not in out])
+        return whole.take(self.allowed_places) if self.outliers else whole
 
-    def _judged(self, sets: Sequence[Sequence[int]]) -> Sequence[float]:
+    @cached_property
+    def allowed_places(self) -> list[int]:
+        """Places among the persons of those who may be chosen."""
+        out = {one.index for one in self.outliers}
+        return [place for place in range(len(self.persons)) if place not in out]
+
+    def judged(self, sets: Sequence[Sequence[int]]) -> Sequence[float]:
+        """Measure what the tables of sets leave of the network's outputs, in dB."""
         return judged(
             self.project,
             self.persons,
@@ -128,30 +131,6 @@ class ProjectCandidates:
                 **(package_versions() if looked else {}),
             },
         }
-
-    def covers(self, chosen: CalibrationSet) -> Mapping[str, Any]:
-        """Say what of the candidates a set covers."""
-        ids = {entry.annotation_id for entry in chosen.entries}
-        places = [k for k, person in enumerate(self.persons) if person.annotation_id in ids]
-        traits = self.traits if self.request.sees_images else self._by_boxes
-        counted = coverage_of(traits, places)
-        known = {name: strata for name, strata in counted.items() if set(strata) != {"unknown"}}
-        if not self.request.runs_network:
-            return {"traits": known}
-        return {"traits": known, "ranges": self._ranges(places), **self._measured(places)}
-
-    def _ranges(self, places: Sequence[int]) -> Mapping[str, Any]:
-        """Compare with those who may be chosen."""
-        out = {one.index for one in self.outliers}
-        allowed = [index for index in range(len(self.persons)) if index not in out]
-        chosen = [allowed.index(place) for place in places]
-        return range_coverage(self.observed.activations.take(allowed), chosen)
-
-    def _measured(self, places: Sequence[int]) -> Mapping[str, Any]:
-        if not self.request.measures:
-            return {}
-        (decibels,) = self._judged([places])
-        return {"sqnr_db": round(decibels, 2)}
 
     @cached_property
     def _keypoints(self) -> Mapping[int, int]:

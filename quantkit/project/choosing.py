@@ -8,6 +8,7 @@ from quantkit.data.images import read_image
 from quantkit.progress import Feedback
 from quantkit.project.candidates import ProjectCandidates
 from quantkit.project.config import Project, checked_name
+from quantkit.project.covering import covers
 from quantkit.project.image_journal import image_journal
 from quantkit.project.selection_request import SelectionRequest
 from quantkit.project.set_size import refuse_more_than_there_are, set_size
@@ -105,7 +106,7 @@ def _chosen(
         root=project.root,
         **candidates.origin(),
     )
-    return replace(chosen, covers=candidates.covers(chosen))
+    return replace(chosen, covers=covers(candidates, chosen))
 
 
 def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:
