@@ -233,8 +233,9 @@ def test_calibrate_writes_a_table_that_eval_reuses(quantkit: Command) -> None:
     assert value["int8_layers"] == len(table.layers) > 5
     origin = json.loads(Path(value["table"]).with_suffix(".json").read_text())
     assert origin["method"] == "minmax"
-    assert origin["calibration_set"] == value["calibration_set"] == "small-random-8-seed0"
-    manifest = quantkit.project.calib_sets_dir / "small-random-8-seed0.json"
+    name = "small-measured-minmax-8-seed0"
+    assert origin["calibration_set"] == value["calibration_set"] == name
+    manifest = quantkit.project.calib_sets_dir / f"{name}.json"
     assert len(json.loads(manifest.read_text())["entries"]) == 8
     before = Path(value["table"]).read_bytes()
     code, _, err = quantkit("calibrate", "--count", "8", "--method", "minmax")
@@ -351,7 +352,7 @@ def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) 
         (("eval", "--backend", "ncnn-int8", "--table", "none"), "there is no such table"),
         (("eval", "--backend", "ncnn", "--no-labels", "--until", "1"), "does not measure"),
         (("calibrate", "--method", "entropy"), "there is no calibration method 'entropy'"),
-        (("calibrate", "--select", "best"), "there is no selection method 'best'"),
+        (("calibrate", "--select", "best"), "there is no strategy 'best'"),
         (("calibrate", "--count", "500"), "500 persons are asked for, but there are 12"),
         (("calibrate", "--calib-set", "none"), "none.json: cannot be read"),
         (("quantize", "absent.table"), "absent.table: cannot be read"),

@@ -8,7 +8,7 @@ from quantkit.project.selection_request import AMONG, DEFAULT_COUNT, SelectionRe
 from quantkit.selection import STRATEGIES
 from quantkit.selection.manifest import CalibrationSet, Entry
 from quantkit.selection.manifest_fields import Scalar
-from quantkit.selection.strategies import OF_IMAGES, OF_NETWORK
+from quantkit.selection.strategies import JUDGED, OF_IMAGES, OF_NETWORK
 
 ENTRY = Entry(7, 1, "a.jpg", (0.0, 0.0, 9.0, 19.0), "0" * 64)
 
@@ -58,6 +58,37 @@ def test_a_set_is_chosen_among_as_many_as_it_holds_at_least_and_the_pool_at_most
     assert (found.count, found.among) == sized
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_where_sets_are_measured_fewer_persons_are_chosen(strategy: str) -> None:
+    expected = 16 if strategy == "measured" else 128
+    request = SelectionRequest(strategy)
+    assert request.sized(5000).count == expected
+    assert request.sized(10).count == 10
+    assert SelectionRequest(strategy, 32).sized(5000).count == 32
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_method_decides_where_sets_are_measured_and_nowhere_else(strategy: str) -> None:
+    by_kl, by_minmax = (SelectionRequest(strategy, method=name) for name in ("kl", "minmax"))
+    decides = strategy in JUDGED
+    assert by_kl.measures == decides
+    assert (by_kl.parameters(9) != by_minmax.parameters(9)) == decides
+    assert (by_kl.name("net", 16) != by_minmax.name("net", 16)) == decides
+
+
+def test_a_set_is_named_for_how_it_was_chosen() -> None:
+    assert SelectionRequest("random", seed=3).name("net", 128) == "net-random-128-seed3"
+    request = SelectionRequest("measured", seed=3, method="percentile-99.9")
+    assert request.name("net", 16) == "net-measured-percentile-99.9-16-seed3"
+
+
+def test_an_unknown_method_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="no calibration method 'best'; there are minmax, kl"):
+        SelectionRequest("measured", method="best")
+    with pytest.raises(InputError, match="no calibration method 'entropy'"):
+        SelectionRequest.of(manifest("measured", method="entropy"))
+
+
 @pytest.mark.parametrize("refuse", [False, True])
 @pytest.mark.parametrize("among", [100, 5000])
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -72,6 +103,12 @@ def test_a_manifest_says_what_is_needed_to_ask_again(
     assert ("among" in request.parameters(5000)) == (drawn and among < 5000)
 
 
+def test_the_method_that_measured_is_asked_for_again() -> None:
+    request = SelectionRequest("measured", 20, 3, 100, method="mse").sized(5000)
+    assert SelectionRequest.of(manifest("measured", **request.parameters(5000))) == request
+    assert SelectionRequest.of(manifest("measured")).method == "kl"
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -81,6 +118,8 @@ def test_a_manifest_says_what_is_needed_to_ask_again(
         {"among": 20.5},
         {"refuse_outliers": 2},
         {"refuse_outliers": "yes"},
+        {"method": 3},
+        {"method": None},
     ],
 )
 def test_parameters_of_no_selection_are_named(parameters: dict[str, Any]) -> None:
