@@ -24,7 +24,9 @@ from quantkit.errors import InputError
 def calibrate(
     project: ProjectOption = None,
     method: MethodOption = None,
-    fast: bool = typer.Option(False, "--fast", help="KL from one pass: seconds, not minutes."),
+    fast: bool = typer.Option(
+        False, "--fast", help="KL alone, without the steps of 'best': much quicker."
+    ),
     compat: Literal["ncnn2table"] | None = typer.Option(
         None, help="Do all as ncnn2table does, with --method kl, aciq or eq."
     ),

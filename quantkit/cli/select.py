@@ -45,7 +45,7 @@ def select(
             " is run (all strategies but random and first).",
             min=1,
         ),
-    ] = 1024,
+    ] = 512,
     refuse_outliers: Annotated[
         bool,
         typer.Option(

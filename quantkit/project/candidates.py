@@ -150,7 +150,7 @@ def find_outliers(
 
     Args:
         project: The project.
-        persons: Whom to look at; of more than 1,024, so many are drawn.
+        persons: Whom to look at; of more than 512, so many are drawn.
         feedback: Told how the network is run.
         threads: How many crops are run at a time.
 

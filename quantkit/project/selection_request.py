@@ -16,7 +16,7 @@ MEASURED: Final = "measured"
 """For methods that choose thresholds from statistics alone."""
 DEFAULT_COUNT: Final = 128
 _FEWER: Final[Mapping[str, int]] = {MEASURED: 16}
-AMONG: Final = 1024
+AMONG: Final = 512
 """From larger pools so many are drawn at random before images are read or the network is run."""
 
 
