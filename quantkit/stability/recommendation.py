@@ -116,8 +116,8 @@ class _Curve:
         remedy = f"Take {largest.size}, or more persons"
         if largest.sqnr_db.mean < last.sqnr_db.mean - LEVEL_DB[0]:
             remedy = (
-                "More crops make it worse: let sets be measured (strategy measured), leave outliers out,"
-                " or take a method that clips them"
+                "More crops make it worse: let sets be measured (strategy measured), leave"
+                " outliers out, or take a method that clips them"
             )
         return f"From {last.size} to {largest.size} crops {what}. {remedy}."
 
