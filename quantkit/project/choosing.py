@@ -57,7 +57,7 @@ def choose_set(
     """
     chosen = _chosen(project, request, name, threads, feedback)
     _refuse_what_is_no_image(project, chosen)
-    _refuse_evaluation_data(project, chosen, feedback)
+    refuse_evaluation_data(project, chosen, feedback)
     write_calibration_set(chosen, set_path(project, chosen.name), overwrite=overwrite)
     feedback.note(
         f"calibration set {chosen.name}: {len(chosen.entries)} of {chosen.candidates} persons"
@@ -121,7 +121,7 @@ def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:
         InputError: It is missing or wrong, or shares an image with the evaluation data.
     """
     chosen = read_calibration_set(set_path(project, name))
-    _refuse_evaluation_data(project, chosen, feedback)
+    refuse_evaluation_data(project, chosen, feedback)
     return chosen
 
 
@@ -137,7 +137,17 @@ def _refuse_what_is_no_image(project: Project, chosen: CalibrationSet) -> None:
             read_image(path)
 
 
-def _refuse_evaluation_data(project: Project, chosen: CalibrationSet, feedback: Feedback) -> None:
+def refuse_evaluation_data(project: Project, chosen: CalibrationSet, feedback: Feedback) -> None:
+    """Refuse a set that shares an image with the project's evaluation data.
+
+    Args:
+        project: The project.
+        chosen: The set.
+        feedback: Told how the images are read.
+
+    Raises:
+        InputError: It does; the images are named.
+    """
     val = load_dataset(project.val.annotations, project.val.images, keypoints=False)
     refuse_overlap(
         chosen,

@@ -14,13 +14,12 @@ from quantkit.data.coco import Person, load_dataset
 from quantkit.errors import InputError
 from quantkit.model.network import read_network
 from quantkit.progress import Feedback
+from quantkit.project.choosing import refuse_evaluation_data
 from quantkit.project.config import Project
 from quantkit.project.curve_sheet import outliers_path
 from quantkit.project.exporting import export_model
-from quantkit.project.image_journal import image_journal
 from quantkit.selection.candidates_hash import candidates_hash
 from quantkit.selection.manifest import CalibrationSet, Entry
-from quantkit.selection.overlap import refuse_overlap
 from quantkit.selection.seeded_order import seeded_order
 from quantkit.stability.disjoint import TOLERANCE
 from quantkit.stability.measuring import measure
@@ -208,12 +207,5 @@ def _checked_images(
             for one in persons
         ),
     )
-    val = load_dataset(project.val.annotations, project.val.images, keypoints=False)
-    refuse_overlap(
-        used,
-        val,
-        images=project.calibration.images,
-        journal=image_journal(project),
-        progress=feedback.progress,
-    )
+    refuse_evaluation_data(project, used, feedback)
     return hashes

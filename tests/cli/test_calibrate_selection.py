@@ -1,7 +1,5 @@
 """Which crops `quantkit calibrate` chooses, in this process, on a small project."""
 
-import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -10,17 +8,6 @@ from quantkit.errors import InputError
 from quantkit.project import calibrating
 from quantkit.project.calibration_request import CalibrationRequest
 from tests.cli.command import Command
-from tests.projects import small_project
-
-
-@pytest.fixture
-def quantkit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    project = small_project(tmp_path / "project")
-    monkeypatch.chdir(project.root)
-    monkeypatch.setattr(sys, "argv", [])
-    return Command(project, capsys)
 
 
 @pytest.fixture

@@ -25,16 +25,6 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def quantkit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    project = small_project(tmp_path / "project")
-    monkeypatch.chdir(project.root)
-    monkeypatch.setattr(sys, "argv", [])
-    return Command(project, capsys)
-
-
-@pytest.fixture
 def quantkit_shared(
     shared_project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:

@@ -19,19 +19,9 @@ from quantkit.selection.manifest import (
 )
 from quantkit.stability.report import parse_curve, read_curve
 from tests.cli.command import Command
-from tests.projects import plant_outlier, small_project
+from tests.projects import plant_outlier
 
 CURVE = ("select", "--curve", "--seeds", "2", "--sizes", "2,4", "--held-out", "4")
-
-
-@pytest.fixture
-def quantkit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    project = small_project(tmp_path / "project")
-    monkeypatch.chdir(project.root)
-    monkeypatch.setattr(sys, "argv", [])
-    return Command(project, capsys)
 
 
 @pytest.fixture

@@ -1,24 +1,11 @@
 """`quantkit select` by what images and the network say, in this process, on a small project."""
 
-import sys
-from pathlib import Path
-
 import cv2
 import pytest
 
 from quantkit.selection import STRATEGIES
 from tests.cli.command import Command
-from tests.projects import plant_outlier, small_project
-
-
-@pytest.fixture
-def quantkit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    project = small_project(tmp_path / "project")
-    monkeypatch.chdir(project.root)
-    monkeypatch.setattr(sys, "argv", [])
-    return Command(project, capsys)
+from tests.projects import plant_outlier
 
 
 @pytest.mark.slow
