@@ -72,7 +72,7 @@ def judged(
         sets: Indices into it.
         method: Calibration method.
         threads: How many crops are run at a time.
-        feedback: Told how it goes.
+        feedback: Told how it goes, and how far the sets differ.
         keys: Their `person_keys`, where they are at hand.
 
     Returns:
@@ -107,7 +107,13 @@ def judged(
         task = _Task(files, project.input, method, missing, shown, path, threads)
         in_child("the judging of sets", feedback, _judge, task)
         journal = Journal(path)
-    return [_found(journal, name) for name in records]
+    found = [_found(journal, name) for name in records]
+    if len(found) > 1:
+        feedback.note(
+            f"sets: int8 outputs of {min(found):.1f} to {max(found):.1f} dB by {method},"
+            f" the best of {len(found)} is taken"
+        )
+    return found
 
 
 def _found(journal: Journal, name: str) -> float:
