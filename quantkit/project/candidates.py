@@ -140,7 +140,7 @@ class ProjectCandidates:
 
 def _reason(one: Outlier) -> str:
     more = f" and {len(one.layers) - 1} more" if len(one.layers) > 1 else ""
-    return f"{one.factor:.1f} times all others in {one.layers[0]}{more}"
+    return f"{one.factor:.1f} times the rest in {one.layers[0]}{more}"
 
 
 def find_outliers(

@@ -134,7 +134,7 @@ def outlier_line(one: Mapping[str, Any]) -> str:
         >>> outlier_line(
         ...     {"annotation_id": 7, "file_name": "a.jpg", "layers": layers, "factor": 2.5}
         ... )
-        'a.jpg (7): 2.5 times the next crop in a, b, c and 1 more'
+        'a.jpg (7): 2.5 times the rest in a, b, c and 1 more'
     """
     return f"{one['file_name']} ({one['annotation_id']}): {outlier_reason(one)}"
 
@@ -144,11 +144,11 @@ def outlier_reason(one: Mapping[str, Any]) -> str:
 
     Example:
         >>> outlier_reason({"layers": ["a", "b"], "factor": 2.5})
-        '2.5 times the next crop in a, b'
+        '2.5 times the rest in a, b'
     """
     layers = list(map(str, one["layers"]))
     more = f" and {len(layers) - _LAYERS} more" if len(layers) > _LAYERS else ""
-    return f"{one['factor']:.1f} times the next crop in {', '.join(layers[:_LAYERS])}{more}"
+    return f"{one['factor']:.1f} times the rest in {', '.join(layers[:_LAYERS])}{more}"
 
 
 def _plus_minus(spread: Spread | None, form: str) -> str:

@@ -29,7 +29,7 @@ def test_an_outlier_is_refused_where_that_is_asked_for(quantkit: Command) -> Non
     outlier = plant_outlier(quantkit.project)
     value = quantkit.json("select", "--refuse-outliers", "--name", "mine")
     assert [one["annotation_id"] for one in value["refused"]] == [outlier]
-    assert " times all others in " in value["refused"][0]["reason"]
+    assert " times the rest in " in value["refused"][0]["reason"]
     assert value["parameters"] == {"refuse_outliers": 1}
     assert (value["count"], value["candidates"]) == (10, 11)
     assert quantkit("select", "--verify", "mine")[0] == 0

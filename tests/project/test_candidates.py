@@ -190,7 +190,7 @@ def test_an_outlier_is_refused_with_the_reason_and_drawn(
     assert found["annotation_id"] == outlier
     layers = found["layers"]
     assert refused.reason == (
-        f"{found['factor']:.1f} times all others in {layers[0]} and {len(layers) - 1} more"
+        f"{found['factor']:.1f} times the rest in {layers[0]} and {len(layers) - 1} more"
     )
     assert outlier not in ids(chosen.entries)
     assert chosen.parameters == {"refuse_outliers": 1}

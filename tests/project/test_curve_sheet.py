@@ -44,8 +44,8 @@ def test_outliers_are_drawn_in_the_order_of_the_report_each_with_its_reason(
     pool = load_dataset(data.annotations, data.images, keypoints=False).persons
     persons = {one.annotation_id: one for one in pool}
     tiles = (
-        Tile(persons[31], "#31 000003.png: 3.1 times the next crop in stem, neck"),
-        Tile(persons[10], "#10 000001.png: 1.5 times the next crop in a, b, c and 1 more"),
+        Tile(persons[31], "#31 000003.png: 3.1 times the rest in stem, neck"),
+        Tile(persons[10], "#10 000001.png: 1.5 times the rest in a, b, c and 1 more"),
     )
     group = Group("crops that alone set the largest value of layers", tiles)
     assert path.read_bytes() == draw_contact_sheet([group], "outliers of net", project.input)

@@ -114,7 +114,7 @@ def test_the_curve_stands_in_the_page_with_what_it_recommends() -> None:
         *("How many crops a table needs", "Recommended: 16 crops. Up to 64 crops the mean SQNR"),
         *("net: kl tables of 5 seeds a size.", "Drawn from 10000 persons and judged on 64"),
         *("Two disjoint sets of 32, seed 0: the scales of 2 of 2 layers", "gone: 3 and fp32"),
-        f"{HOSTILE} (5): 1.8 times the next crop in {FORMULA}",
+        f"{HOSTILE} (5): 1.8 times the rest in {FORMULA}",
     ):
         assert expected in words, expected
     assert "How many crops" not in report_html(replace(made, curve=None), PNG)
