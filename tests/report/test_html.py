@@ -125,7 +125,7 @@ def test_outliers_that_were_drawn_stand_below_their_names() -> None:
     assert made.curve is not None
     text = report_html(made, {**PNG, OUTLIERS: b"crops"})
     picture = f"data:image/png;base64,{base64.b64encode(b'crops').decode()}"
-    assert text.index("1.8 times the next crop") < text.index(picture)
+    assert text.index("1.8 times the rest") < text.index(picture)
     assert picture not in report_html(replace(made, curve=None), {**PNG, OUTLIERS: b"crops"})
 
 
