@@ -25,8 +25,9 @@ def signal(reference: Sequence[Outputs], got: Sequence[Outputs]) -> Signal | Non
 
     Example:
         >>> r, q = np.ones((1, 10), np.float32), np.full((1, 10), 0.9, np.float32)
-        >>> signal([(r,)], [(q,)])
-        Signal(sqnr_db=20.0, cosine=1.0)
+        >>> found = signal([(r,)], [(q,)])
+        >>> round(found.sqnr_db, 3), round(found.cosine, 6)
+        (20.0, 1.0)
     """
     power = noise = other = product = 0.0
     for one, two in zip(reference, got, strict=True):
