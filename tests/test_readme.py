@@ -81,10 +81,10 @@ def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
     for backend, figures in expected.items():
         if figures[0] == "unavailable":
             continue
-        # Another processor learns other int8 weights and runs other kernels: near-identical models
-        # differ by up to .007 AP on so few images.
-        near = 0.007 if "int8" in backend else 0.004
-        assert float(got[backend][0]) == pytest.approx(float(figures[0]), abs=near), backend
+        # Another processor learns other int8 weights and runs other kernels: the README has two.
+        known = [figures[0], *re.findall(rf"{backend} (0\.\d+)", README.split(shown)[1])]
+        off = min(abs(float(got[backend][0]) - float(figure)) for figure in known)
+        assert off <= 0.004, (backend, got[backend][0], known)
     assert re.findall(r"^ [1-3]\s+(\S+)", shown, re.M) == re.findall(
         r"^ [1-3]\s+(\S+)", demo[1], re.M
     )
