@@ -6,7 +6,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Crop, InputSpec
 from quantkit.errors import InputError, NotFinite
 from quantkit.evaluation.dark import refine_dark, refine_udp
@@ -33,7 +32,7 @@ def decode(
         mirrored: The outputs for the mirrored crop, to average with (the flip test).
 
     Returns:
-        x, y in input pixels, shape (17, 2), and the confidences, shape (17,).
+        x, y in input pixels, shape (keypoints, 2), and the confidences, shape (keypoints,).
 
     Raises:
         InputError: Number or shape of the outputs does not fit the head.
@@ -57,7 +56,7 @@ def to_image(keypoints: Floats, crop: Crop, spec: InputSpec) -> Floats:
     """Map keypoints from the crop back to the image, as MMPose's TopdownPoseEstimator does.
 
     Args:
-        keypoints: x, y in input pixels, shape (17, 2).
+        keypoints: x, y in input pixels, shape (keypoints, 2).
         crop: The person that the network saw.
         spec: The network's input.
 
@@ -131,10 +130,10 @@ def _check_shapes(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> None:
             expected += " with decode 'udp_combined'"
     else:
         bins = [round(side * head.simcc_split_ratio) for side in spec.size]
-        if shapes == [(KEYPOINTS, count) for count in bins]:
+        if shapes == [(head.keypoints, count) for count in bins]:
             return
         expected = (
-            f"outputs ({KEYPOINTS}, {bins[0]}) and ({KEYPOINTS}, {bins[1]})"
+            f"outputs ({head.keypoints}, {bins[0]}) and ({head.keypoints}, {bins[1]})"
             f" at split ratio {head.simcc_split_ratio:g}"
         )
     message = f"a {head.type} head needs {expected}, the network gives {shapes}"

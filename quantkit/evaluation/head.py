@@ -14,11 +14,12 @@ class HeadSpec:
     """How the outputs of a network are read.
 
     Attributes:
-        type: `heatmap`: one output (17, height, width); `simcc`: two, (17, bins along x) and
-            (17, bins along y).
+        type: `heatmap`: one output (keypoints, height, width); `simcc`: two, (keypoints, bins
+            along x) and (keypoints, bins along y).
         decode: How a maximum is refined. Of a heatmap: `default` (a quarter pixel), `dark`, `udp`
-            or `udp_combined` (by two maps of offsets a keypoint: the output has 51 maps). Of a
-            simcc head: `default` (not at all) or `dark`.
+            or `udp_combined` (by two maps of offsets a keypoint: the output has three times as
+            many maps). Of a simcc head: `default` (not at all) or `dark`.
+        keypoints: How many keypoints the network gives.
         simcc_split_ratio: Bins per input pixel of a simcc head.
         blur_kernel_size: Gaussian of a heatmap's `dark`, `udp` and `udp_combined` in heatmap
             pixels: 11 for a heatmap that was trained with sigma 2, 17 for sigma 3.
@@ -32,6 +33,7 @@ class HeadSpec:
 
     type: HeadType = "heatmap"
     decode: Decode = "default"
+    keypoints: int = KEYPOINTS
     simcc_split_ratio: float = 2.0
     blur_kernel_size: int = 11
     simcc_sigma: tuple[float, float] = (6.0, 6.0)
@@ -42,4 +44,4 @@ class HeadSpec:
     @property
     def maps(self) -> int:
         """Maps of a heatmap head."""
-        return KEYPOINTS * (3 if self.decode == "udp_combined" else 1)
+        return self.keypoints * (3 if self.decode == "udp_combined" else 1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
+from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Color, InputSpec, Warp
 from quantkit.errors import InputError
 from quantkit.evaluation.head import Decode, HeadSpec, HeadType
@@ -138,7 +139,10 @@ def load_project(path: Path, *, flip_test: bool = False) -> Project:
         name=name,
         source=source,
         input=_input(inputs, defaults[0] if defaults else None),
-        head=_head(head, defaults[1] if defaults else None, flip_test=flip_test),
+        head=replace(
+            _head(head, defaults[1] if defaults else None, flip_test=flip_test),
+            keypoints=_keypoints(top.section("keypoints")),
+        ),
         val=_data(data.section("val"), root, evaluated=True),
         calibration=_data(data.section("calibration"), root, evaluated=False),
     )
@@ -268,6 +272,14 @@ def _head(section: Section, default: HeadSpec | None, *, flip_test: bool) -> Hea
     )
     section.close()
     return spec
+
+
+def _keypoints(section: Section) -> int:
+    count = section.number("count", KEYPOINTS)
+    if count != int(count):
+        raise section.error("count", f"expected a whole number, got {count:g}")
+    section.close()
+    return int(count)
 
 
 def _blur(section: Section, default: HeadSpec) -> int:

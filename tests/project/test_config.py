@@ -261,3 +261,15 @@ def test_what_is_left_out_comes_from_the_mmpose_config(
     project = load_project(path)
     assert (project.input.size, project.input.udp) == ((192, 256), udp)
     assert (project.head.decode, project.head.blur_kernel_size) == (decode, 17)
+
+
+def test_the_number_of_keypoints_is_read(tmp_path: Path) -> None:
+    assert load_project(project_with(tmp_path)).head.keypoints == 17
+    hands = project_with(tmp_path, "[data.val]", "[keypoints]\ncount = 21\n[data.val]")
+    assert load_project(hands).head.keypoints == 21
+
+
+def test_the_number_of_keypoints_is_whole(tmp_path: Path) -> None:
+    path = project_with(tmp_path, "[data.val]", "[keypoints]\ncount = 2.5\n[data.val]")
+    with pytest.raises(InputError, match=r"\[keypoints\] count: expected a whole number, got 2.5"):
+        load_project(path)
