@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from quantkit.data.coco_file import Annotation, CocoFile, ImageRecord, read_coco
+from quantkit.data.coco_file import KEYPOINTS, Annotation, CocoFile, ImageRecord, read_coco
 from quantkit.errors import InputError
 
 AREA_OF_BOX: Final = 0.53
@@ -132,6 +132,12 @@ def _labelled(annotation: Annotation, path: Path) -> bool:
         raise InputError(message, path=path)
     if annotation.area is None:
         message = f"{place}: 'area' is missing, OKS needs it"
+        raise InputError(message, path=path)
+    if not annotation.has_coco_keypoints:
+        message = (
+            f"{place}: keypoints are not {KEYPOINTS} times x, y, visibility but"
+            f" {len(annotation.keypoints)} numbers: evaluate with --no-labels"
+        )
         raise InputError(message, path=path)
     coordinates = annotation.keypoints[0::3] + annotation.keypoints[1::3]
     return annotation.num_keypoints != 0 and max(coordinates) > 0

@@ -10,6 +10,7 @@ from quantkit.errors import InputError
 from quantkit.storage import read_json
 
 KEYPOINTS = 17
+"""Of a person in COCO; hands, faces and whole bodies have other numbers."""
 # JSON can hold them, no file system can: the NUL character and halves of surrogate pairs.
 _UNUSABLE = frozenset(map(chr, (0, *range(0xD800, 0xE000))))
 
@@ -34,7 +35,8 @@ class Annotation:
         bbox: x, y, width, height in pixels; finite, neither size is negative.
         area: Segment area in square pixels; None where the file has none.
         crowd: A region of many people (`iscrowd`).
-        keypoints: 17 times x, y, visibility; None where the file has none.
+        keypoints: x, y, visibility in turn, of as many keypoints as the file has; None where it
+            has none.
         num_keypoints: As in the file; counted from the visibilities where it is absent.
     """
 
@@ -45,6 +47,11 @@ class Annotation:
     crowd: bool
     keypoints: tuple[float, ...] | None
     num_keypoints: int
+
+    @property
+    def has_coco_keypoints(self) -> bool:
+        """Whether these are COCO's 17 keypoints, which alone have sigmas to score them by."""
+        return self.keypoints is not None and len(self.keypoints) == 3 * KEYPOINTS
 
 
 @dataclass(frozen=True)
@@ -167,8 +174,8 @@ def _keypoints(entry: Mapping[str, Any], place: str) -> tuple[float, ...] | None
     value = entry.get("keypoints")
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) != 3 * KEYPOINTS:
-        message = f"{place}: keypoints are not {KEYPOINTS} times x, y, visibility"
+    if not isinstance(value, list):
+        message = f"{place}: keypoints are not a list"
         raise ValueError(message)
     return tuple(finite(number, f"{place}: keypoints") for number in value)
 

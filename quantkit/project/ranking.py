@@ -117,7 +117,7 @@ def _ap_sweep(project: Project, sweep: Sweep, persons: Sequence[Person], count: 
     """Take labelled persons where there are enough of them, else all."""
     path = project.calibration.annotations
     labels: Mapping[int, int] = {
-        one.id: one.num_keypoints for one in read_coco(path).annotations if one.keypoints
+        one.id: one.num_keypoints for one in read_coco(path).annotations if one.has_coco_keypoints
     }
     labelled = [one for one in persons if labels.get(one.annotation_id, 0) > 0]
     enough = len(labelled) >= _LABELLED

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantkit.data.coco import PoseDataset, load_dataset
+from quantkit.data.coco_file import read_coco
 from quantkit.errors import InputError
 from tests.coco_folder import Document, load_coco_folder, write_coco_folder
 from tests.oracles import mmpose_or_skip
@@ -81,6 +82,23 @@ def test_calibration_needs_no_keypoints_and_no_area(tmp_path: Path) -> None:
     first = persons[0]
     width, height = first.box[2] - first.box[0], first.box[3] - first.box[1]
     assert first.area == pytest.approx(0.53 * width * height)
+
+
+@pytest.mark.parametrize("count", [5, 21, 133])
+def test_calibration_takes_annotations_of_any_number_of_keypoints(
+    tmp_path: Path, count: int
+) -> None:
+    def other(document: Document) -> None:
+        for one in document["annotations"]:
+            one["keypoints"] = [4, 5, 2] * (count - 1) + [0, 0, 0]
+            del one["num_keypoints"]
+
+    annotations, images = write_coco_folder(tmp_path, other)
+    assert len(load_dataset(annotations, images, keypoints=False).persons) == 7
+    assert {one.num_keypoints for one in read_coco(annotations).annotations} == {count - 1}
+    with pytest.raises(InputError, match=f"not 17 times .* but {3 * count} numbers") as caught:
+        load_dataset(annotations, images, keypoints=True)
+    assert "--no-labels" in str(caught.value)
 
 
 def test_other_categories_are_left_out(tmp_path: Path) -> None:
