@@ -29,6 +29,7 @@ from quantkit.model.export.native import NativeRun
 from quantkit.model.export.simplify import repair_onnx, simplify_onnx
 from quantkit.model.export.to_ncnn import converter, onnx_to_ncnn
 from quantkit.model.export.to_onnx import exporter, mmpose_to_onnx
+from quantkit.model.network import put_right
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.storage import from_here, sha256_file
@@ -69,7 +70,10 @@ def export(
         raise InputError(message)
     key = export_key(source, samples)
     if isinstance(source, NcnnFiles):
-        return ExportReport(steps=(), onnx=None, ncnn=source, hashes={}, key=key)
+        pair, mended = put_right(source, work_dir)
+        for note in mended:
+            feedback.note(f"{source.param.name}: {note}")
+        return ExportReport(steps=(), onnx=None, ncnn=pair, hashes={}, key=key)
     earlier = reusable_report(work_dir, key)
     if earlier is not None:
         feedback.note(f"export: nothing changed, {from_here(work_dir)} reused")
@@ -114,7 +118,10 @@ class _Chain:
         self._finish("onnx -> simplified onnx", name, "onnxruntime", onnx, used, total, notes)
         raw.path.unlink()
         ncnn, used = onnx_to_ncnn(onnx, self.folder, shape)
-        self._finish("simplified onnx -> ncnn", tool, "ncnn", ncnn, used, total)
+        ncnn, notes = put_right(ncnn, self.folder)
+        for note in notes:
+            self.feedback.note(f"what pnnx wrote: {note}")
+        self._finish("simplified onnx -> ncnn", tool, "ncnn", ncnn, used, total, notes)
         made = (onnx.path, ncnn.param, ncnn.bin)
         return ExportReport(
             steps=tuple(self.steps),

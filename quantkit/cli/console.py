@@ -1,7 +1,7 @@
 """What a person sees while a command works: bars with remaining time and notes, on stderr."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -45,7 +45,7 @@ def feedback() -> Iterator[Feedback]:
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         lines = _Lines(console)
-        yield Feedback(progress=lines.progress, note=lines.note)
+        yield Feedback(progress=lines.progress, note=_once(lines.note))
         return
     columns = (
         TextColumn("{task.description}"),
@@ -62,7 +62,19 @@ def feedback() -> Iterator[Feedback]:
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
-        yield Feedback(progress=progress, note=lambda note: bars.print(note, markup=False))
+        yield Feedback(progress=progress, note=_once(lambda note: bars.print(note, markup=False)))
+
+
+def _once(show: Callable[[str], None]) -> Callable[[str], None]:
+    """Drop the notes that a command has given already: several of its steps may open a model."""
+    shown: set[str] = set()
+
+    def note(text: str) -> None:
+        if text not in shown:
+            shown.add(text)
+            show(text)
+
+    return note
 
 
 class _Lines:

@@ -86,6 +86,28 @@ def write_network(network: Network, param: Path, bin: Path, *, overwrite: bool =
         write_stream_atomically(bin, network.bin_parts())
 
 
+def put_right(files: NcnnFiles, folder: Path) -> tuple[NcnnFiles, tuple[str, ...]]:
+    """Copy a pair whose .param has irregularities, without them, so that ncnn never reads those.
+
+    Args:
+        files: A pair.
+        folder: Where the copy goes, as `model.param` and `model.bin`; that pair may be the given.
+
+    Returns:
+        The given pair where nothing had to be put right, else the copy; and what was.
+
+    Raises:
+        InputError: As for `read_network`, or the copy cannot be written.
+    """
+    notes = read_param(files.param).notes
+    if not notes:
+        return files, ()
+    network = read_network(files)
+    tidy = replace(files, param=folder / "model.param", bin=folder / "model.bin")
+    write_network(network, tidy.param, tidy.bin, overwrite=True)
+    return tidy, notes
+
+
 def _check_blobs(param: Param, files: NcnnFiles) -> None:
     inputs = [blob for layer in param.layers if layer.type == "Input" for blob in layer.tops]
     if files.input not in inputs:
@@ -96,4 +118,6 @@ def _check_blobs(param: Param, files: NcnnFiles) -> None:
     for name in files.outputs:
         if name not in blobs:
             message = f"has no blob '{name}' to be an output; give a blob name of the file"
+            if param.ignored_lines:
+                message += f" ({param.notes[0]})"
             raise InputError(message, path=files.param)

@@ -3,12 +3,16 @@
 A file is the magic number, the counts of layers and blobs, and one line a layer: type, name,
 number of bottoms and tops, their blob names, then `id=value` pairs. An array is written
 `-233ID=count,a,b` (older writers) or `ID=a,b`. Facts: ncnn src/net.cpp, src/paramdict.cpp.
+
+Two irregularities that ncnn accepts are put right and noted: counts that are not those of the
+lines, and several layers of one name, which a calibration table could not tell apart.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from quantkit.errors import InputError
@@ -22,6 +26,8 @@ __all__ = ["MAGIC", "Layer", "Param", "parse_param", "read_param"]
 MAGIC = "7767517"
 _GAP = re.compile(f"[{WHITESPACE}]+")
 _PARAMETER = re.compile(r"[+-]?\d+=", re.ASCII)
+_COUNT = re.compile(r"\+?\d{1,9}", re.ASCII)
+_COUNTS = 2
 _LONGEST_NAME = 255
 
 
@@ -32,10 +38,15 @@ class Param:
     Args:
         layers: The layers; every blob is made before it is read.
         path: The file it was read from, for error messages.
+        notes: What was put right in that file, a sentence each.
+        ignored_lines: How many lines the file has beyond the layers that its header counts, which
+            ncnn does not read either. The .bin may then hold weights for them.
     """
 
     layers: tuple[Layer, ...]
     path: Path | None = field(default=None, compare=False, repr=False)
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    ignored_lines: int = field(default=0, compare=False, repr=False)
 
     @property
     def blob_count(self) -> int:
@@ -88,14 +99,64 @@ def parse_param(text: str, path: Path | None = None) -> Param:
         ('data',)
     """
     lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip(WHITESPACE)]
-    if not lines or lines[0][1].strip(WHITESPACE) != MAGIC:
+    if not lines or _GAP.split(lines[0][1].strip(WHITESPACE))[0] != MAGIC:
         message = f"a .param file begins with {MAGIC}; give ncnn's text form of the network"
         raise InputError(message, path=path, line=1)
-    layers = tuple(_parse_layer(line, Origin(path, number)) for number, line in lines[2:])
-    _check_names(layers)
-    param = Param(layers, path)
-    _check_counts(param, lines[1] if len(lines) > 1 else (2, ""))
-    return param
+    header, body = _split_header(lines, path)
+    layers = tuple(_parse_layer(line, Origin(path, i)) for i, line in body[: header.layers])
+    _check_blobs(layers)
+    layers, renamed = _with_unique_names(layers)
+    for layer in layers:
+        _check_lengths(layer)
+    notes = (*header.notes(layers, len(body), path), *renamed)
+    return Param(layers, path, notes, ignored_lines=len(body) - len(layers))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The counts of layers and blobs, and the line they end on."""
+
+    layers: int
+    blobs: int
+    line: int
+
+    def notes(self, layers: Sequence[Layer], lines: int, path: Path | None) -> list[str]:
+        """Say where the counts are not those of the lines, if ncnn reads the file all the same."""
+        blobs = sum(len(layer.tops) for layer in layers)
+        if self.layers > lines or self.blobs < blobs:
+            message = (
+                f"the counts of layers and blobs are '{self.layers} {self.blobs}', but what follows"
+                f" has '{lines} {blobs}'; restore the lines that are missing, or write those counts"
+            )
+            raise InputError(message, path=path, line=self.line)
+        notes = []
+        if left := lines - self.layers:
+            notes.append(
+                f"its header counts {self.layers} layers: as in ncnn, the last {left} of its"
+                f" {lines} are not read"
+            )
+        if self.blobs > blobs:
+            notes.append(f"its header counts {self.blobs} blobs, its layers make {blobs}")
+        return notes
+
+
+def _split_header(
+    lines: list[tuple[int, str]], path: Path | None
+) -> tuple[_Header, list[tuple[int, str]]]:
+    """Read the magic and the counts, which may share a line or have one each, as ncnn does."""
+    counts: list[int] = []
+    for index, (number, line) in enumerate(lines):
+        words = _GAP.split(line.strip(WHITESPACE))[0 if index else 1 :]
+        if len(counts) + len(words) > _COUNTS or not all(map(_COUNT.fullmatch, words)):
+            message = f"expected the counts of layers and blobs, got '{' '.join(words)[:60]}'"
+            raise InputError(message, path=path, line=number)
+        counts += map(int, words)
+        if len(counts) == _COUNTS:
+            break
+    if len(counts) < _COUNTS or not counts[0]:
+        message = "the counts of layers and blobs are missing or 0"
+        raise InputError(message, path=path, line=number)
+    return _Header(counts[0], counts[1], number), lines[index + 1 :]
 
 
 def _parse_layer(line: str, origin: Origin) -> Layer:
@@ -153,25 +214,9 @@ def _columns(line: str, kind: str, name: str) -> tuple[int, int]:
     return at_name - start - 1, len(name) + gap - 1
 
 
-def _check_counts(param: Param, header: tuple[int, str]) -> None:
-    number, text = header
-    wanted = f"{len(param.layers)} {param.blob_count}"
-    if text.split() != wanted.split():
-        message = (
-            f"the counts of layers and blobs are '{text.strip()}', but what follows has '{wanted}';"
-            " restore the lines that are missing, or write those counts"
-        )
-        raise InputError(message, path=param.path, line=number)
-
-
-def _check_names(layers: tuple[Layer, ...]) -> None:
-    names: set[str] = set()
+def _check_blobs(layers: tuple[Layer, ...]) -> None:
     blobs: set[str] = set()
     for layer in layers:
-        if layer.name in names:
-            message = "another layer has this name; rename one of them"
-            raise layer.error(message)
-        names.add(layer.name)
         for blob in layer.bottoms:
             if blob not in blobs:
                 message = f"no layer above makes the blob '{blob}' that it reads"
@@ -181,7 +226,32 @@ def _check_names(layers: tuple[Layer, ...]) -> None:
                 message = f"the blob '{blob}' is made a second time; rename it"
                 raise layer.error(message)
             blobs.add(blob)
-        for text in (layer.type, layer.name, *layer.tops):
-            if len(text.encode()) > _LONGEST_NAME:
-                message = f"a name is longer than {_LONGEST_NAME} bytes; shorten it"
-                raise layer.error(message)
+
+
+def _with_unique_names(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], list[str]]:
+    """Number the second and later layers of one name; a table is keyed by names."""
+    taken = {layer.name for layer in layers}
+    seen: set[str] = set()
+    unique: list[Layer] = []
+    new: dict[str, list[str]] = {}
+    for layer in layers:
+        name = layer.name
+        if name in seen:
+            name = next(x for k in count(2) if (x := f"{layer.name}_{k}") not in taken)
+            taken.add(name)
+            new.setdefault(layer.name, []).append(name)
+        seen.add(name)
+        unique.append(layer if name == layer.name else replace(layer, name=name))
+    notes = [
+        f"{len(names) + 1} layers are named '{old}': here and in what is written the later are"
+        f" {', '.join(map(repr, names[:4]))}{', ...' if len(names) > 4 else ''}"
+        for old, names in new.items()
+    ]
+    return tuple(unique), notes
+
+
+def _check_lengths(layer: Layer) -> None:
+    for text in (layer.type, layer.name, *layer.tops):
+        if len(text.encode()) > _LONGEST_NAME:
+            message = f"a name is longer than {_LONGEST_NAME} bytes; shorten it"
+            raise layer.error(message)

@@ -126,7 +126,8 @@ def parse_weights(param: Param, data: bytes, path: Path | None = None) -> Weight
         if specs := record_specs(layer):
             records = {spec.name: cursor.record(layer, spec) for spec in specs}
             weights[layer.name] = LayerWeights(records)
-    cursor.check_end(next(reversed(weights), None))
+    if not param.ignored_lines:
+        cursor.check_end(next(reversed(weights), None))
     return weights
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.errors import InputError
-from quantkit.model.network import Network, read_network, write_network
-from tests.nets import OUTPUT, small_network, write_pair
+from quantkit.model.network import Network, put_right, read_network, write_network
+from tests.nets import OUTPUT, crop, small_network, write_pair
 
 
 @pytest.fixture
@@ -78,4 +79,32 @@ def test_an_unknown_input_lists_the_inputs(network: Network, tmp_path: Path) -> 
 def test_an_unknown_output_is_named(network: Network, tmp_path: Path) -> None:
     files = replace(write_pair(network, tmp_path), outputs=(OUTPUT, "simcc"))
     with pytest.raises(InputError, match=r"net\.param: has no blob 'simcc'"):
+        read_network(files)
+
+
+def test_irregularities_are_put_right_in_a_copy(network: Network, tmp_path: Path) -> None:
+    files = write_pair(network, tmp_path)
+    assert put_right(files, tmp_path / "copy") == (files, ())
+    text = files.param.read_text().replace(" right ", " left  ", 1)
+    first, counts, rest = text.split("\n", 2)
+    layers, blobs = map(int, counts.split())
+    files.param.write_text(f"{first}\n{layers - 2} {blobs + 4}\n{rest}")
+    cut = replace(files, outputs=("right",))
+    tidy, notes = put_right(cut, tmp_path / "copy")
+    assert tidy == replace(
+        cut, param=tmp_path / "copy/model.param", bin=tmp_path / "copy/model.bin"
+    )
+    assert len(notes) == 3
+    assert put_right(tidy, tmp_path / "again") == (tidy, ())
+    made, read = read_network(tidy), read_network(cut)
+    assert made.sha256 == read.sha256
+    assert made.param.layers[-1].name == "left_2"
+    # The copy has weights for its own layers only; they are those of the network.
+    assert (
+        made.weights["left_2"]["weight"].tobytes() == network.weights["right"]["weight"].tobytes()
+    )
+    with NcnnNet.from_files(cut) as expected, NcnnNet.from_files(tidy) as got:
+        tensor = crop(np.random.default_rng(0))
+        np.testing.assert_array_equal(got.run(tensor)[0], expected.run(tensor)[0])
+    with pytest.raises(InputError, match=r"no blob 'heatmap' .*the last 2 of its \d+ are not read"):
         read_network(files)

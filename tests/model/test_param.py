@@ -1,5 +1,8 @@
 import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 
 import ncnn
@@ -58,7 +61,9 @@ def test_parameters_are_set_in_the_order_of_their_ids() -> None:
     [
         ("7767517\n", "7767518\n", 1, "begins with 7767517"),
         ("2 2\n", "3 2\n", 2, "'3 2', but what follows has '2 2'"),
-        ("2 2\n", "2 9\n", 2, "'2 9', but what follows has '2 2'"),
+        ("2 2\n", "2 1\n", 2, "'2 1', but what follows has '2 2'"),
+        ("2 2\n", "0 2\n", 2, "counts of layers and blobs are missing or 0"),
+        ("2 2\n", "2\n", 3, "counts of layers and blobs"),
         ("2 2\n", "two\n", 2, "counts of layers and blobs"),
         ("1 1 data out", "1 1 date out", 4, "makes the blob 'date'"),
         ("1 1 data out", "1 1 data data", 4, "'data' is made a second time"),
@@ -83,7 +88,6 @@ def test_parameters_are_set_in_the_order_of_their_ids() -> None:
         ("data out", "data out 0=1 0=2", 4, "given twice"),
         ("data out", "data out 10=1 -23310=1,2", 4, "given twice"),
         ("data out", f'data out 0="{"a" * 300}"', 4, "at most 240"),
-        ("ReLU                     relu ", "ReLU                     data ", 4, "rename one"),
         (" relu ", f" {'r' * 256} ", 4, "longer than 255"),
     ],
 )
@@ -94,6 +98,36 @@ def test_malformed_text_names_its_line(old: str, new: str, line: int, message: s
     assert str(caught.value).startswith(f"net.param:{line}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("head", ["2 7", "+2 007", "2\n7", "\n2 7 "])
+def test_a_count_of_blobs_that_is_too_large_is_read_with_a_note(head: str) -> None:
+    text = f"7767517\n{head}\n{HEAD.split(chr(10), 2)[2]}{RELU}\n"
+    param = parse_param(text)
+    assert param == parse_param(f"{HEAD}{RELU}\n")
+    assert param.text().startswith("7767517\n2 2\n")
+    assert param.notes == ("its header counts 7 blobs, its layers make 2",)
+
+
+def test_lines_beyond_the_counted_layers_are_ignored_with_a_note() -> None:
+    param = parse_param(f"{HEAD}{RELU}\nStrange line\n")
+    assert param == parse_param(f"{HEAD}{RELU}\n")
+    assert param.ignored_lines == 1
+    note = "its header counts 2 layers: as in ncnn, the last 1 of its 3 are not read"
+    assert param.notes == (note,)
+
+
+def test_layers_of_one_name_are_numbered() -> None:
+    lines = [f"ReLU {name} 1 1 b{i} b{i + 1}" for i, name in enumerate(["r", "r_2", "r", "r", "s"])]
+    text = "\n".join(["7767517", "6 6", "Input in 0 1 b0", *lines]) + "\n"
+    param = parse_param(text)
+    assert [layer.name for layer in param.layers] == ["in", "r", "r_2", "r_3", "r_4", "s"]
+    assert [layer.tops for layer in param.layers] == [(f"b{i}",) for i in range(6)]
+    assert param.notes == (
+        "3 layers are named 'r': here and in what is written the later are 'r_3', 'r_4'",
+    )
+    again = parse_param(param.text())
+    assert (again, again.notes) == (param, ())
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "7767517", "7767517\n1 1\n", "\x00\x01"])
@@ -183,6 +217,47 @@ def test_any_graph_round_trips(param: Param) -> None:
     parsed = parse_param(param.text())
     assert parsed == param
     assert parsed.text() == param.text()
+
+
+def _as_ncnn_reads(text: str) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]] | None:
+    net = ncnn.Net()
+    if net.load_param_mem(text) != 0:
+        return None
+    blobs = [blob.name for blob in net.blobs()]
+    return [
+        (x.type, tuple(blobs[i] for i in x.bottoms), tuple(blobs[i] for i in x.tops))
+        for x in net.layers()
+    ]
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[ProcessPoolExecutor]:
+    """A process of its own for ncnn, which may die of a header."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        yield pool
+
+
+@given(
+    counts=st.tuples(st.integers(-1, 6), st.integers(-1, 9)),
+    names=st.lists(st.sampled_from("rst"), min_size=4, max_size=4),
+    gap=st.sampled_from([" ", "\n", "\t ", " \r\n"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_counts_and_names_are_read_as_ncnn_reads_them(
+    child: ProcessPoolExecutor, counts: tuple[int, int], names: list[str], gap: str
+) -> None:
+    lines = [f"ReLU {name} 1 1 b{i} b{i + 1}" for i, name in enumerate(names)]
+    head = f"7767517{gap}{counts[0]}{gap}{counts[1]}"
+    text = "\n".join([head, "Input in 0 1 b0", *lines]) + "\n"
+    expected = child.submit(_as_ncnn_reads, text).result()
+    try:
+        param = parse_param(text)
+    except InputError:
+        assert expected is None
+        return
+    assert [(x.type, x.bottoms, x.tops) for x in param.layers] == expected
+    assert len(param.by_name) == len(param.layers)
+    assert bool(param.notes) == (param.text().split() != text.split())
 
 
 @st.composite
