@@ -2,14 +2,15 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import cv2
 
 from quantkit.calibration.calibrate import Calibration
 from quantkit.calibration.statistics import ActivationStatistics
+from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
 from quantkit.model.network import Network
 from quantkit.storage import json_text, must_write, read_json, sha256_bytes, write_atomically
@@ -51,7 +52,7 @@ class Provenance:
         table_sha256: Hash of the table's text: says which table this belongs to.
         model_sha256: Hash of the .param and .bin of the fp32 network as it was exported.
         network_sha256: Hash of those of the network that the table belongs to.
-        calibration_set: Name of the set.
+        calibration_set: Name of the set; None where it is not known, as for its hash.
         calibration_set_sha256: Hash of its manifest.
         method: Method that chose the thresholds.
         compat: Whether all was done as ncnn2table does it.
@@ -63,13 +64,18 @@ class Provenance:
         layers: Range statistics by layer.
         left_out: Reason by layer that stays in fp32.
         notes: Remark by layer.
+        kept_fp32: Layers that were asked to stay in fp32, in the order of the .param.
+        unknown: Why it is not known how the table was made, where it goes back to one that
+            quantkit did not write as it is.
+        parent: Label and `sha256` of the table that this one was edited from.
+        edits: What was changed in it, and why, with what had been changed in it before.
     """
 
     table_sha256: str
     model_sha256: str
     network_sha256: str
-    calibration_set: str
-    calibration_set_sha256: str
+    calibration_set: str | None
+    calibration_set_sha256: str | None
     method: str
     compat: bool
     recipe: Mapping[str, Any] | None
@@ -80,6 +86,32 @@ class Provenance:
     layers: Mapping[str, LayerRange]
     left_out: Mapping[str, str]
     notes: Mapping[str, str]
+    kept_fp32: tuple[str, ...] = ()
+    unknown: str | None = None
+    parent: Mapping[str, str] | None = None
+    edits: tuple[Mapping[str, Any], ...] = ()
+
+    def of_table(self, table: CalibrationTable, sha256: str, left_out: Mapping[str, str]) -> Self:
+        """Describe a table that was made from the one that is described here.
+
+        Args:
+            table: What it holds.
+            sha256: Hash of its file.
+            left_out: Reason by layer that stays in fp32.
+        """
+        scales = table.activation_scales
+        layers = {
+            name: replace(
+                one,
+                threshold=127 / scales[name] if name in scales else None,
+                scale=scales.get(name),
+            )
+            for name, one in self.layers.items()
+        }
+        notes = {name: note for name, note in self.notes.items() if name in scales}
+        return replace(
+            self, table_sha256=sha256, layers=layers, left_out=dict(left_out), notes=notes
+        )
 
     def text(self) -> str:
         """Write the JSON; it holds no dates or paths, so equal inputs give equal bytes."""
@@ -92,14 +124,15 @@ def provenance(
     statistics: ActivationStatistics,
     *,
     method: str,
-    calibration_set: str,
-    calibration_set_sha256: str,
+    calibration_set: str | None,
+    calibration_set_sha256: str | None,
     compat: bool = False,
     recipe: Mapping[str, Any] | None = None,
     steps: Sequence[Mapping[str, Any]] = (),
     prepared: Network | None = None,
     keep_hazards: bool = False,
     preprocess: Mapping[str, Any] | None = None,
+    kept_fp32: Sequence[str] = (),
 ) -> Provenance:
     """Describe how a table was made.
 
@@ -116,6 +149,7 @@ def provenance(
         calibration_set_sha256: Hash of its manifest.
         keep_hazards: Whether layers that the runtime gets wrong were kept.
         preprocess: How persons became crops, as JSON values.
+        kept_fp32: Layers that were asked to stay in fp32.
     """
     return Provenance(
         table_sha256=sha256_bytes(calibration.table.text().encode()),
@@ -133,6 +167,7 @@ def provenance(
         layers={name: _layer_range(name, calibration, network, statistics) for name in statistics},
         left_out=dict(calibration.left_out),
         notes=dict(calibration.notes),
+        kept_fp32=tuple(kept_fp32),
     )
 
 
@@ -181,7 +216,8 @@ def read_provenance(path: Path) -> Provenance:
 
 def _parse(fields: dict[str, Any]) -> Provenance:
     layers = {name: LayerRange(**one) for name, one in fields["layers"].items()}
-    return Provenance(**{**fields, "layers": layers, "steps": tuple(fields["steps"])})
+    lists = {key: tuple(fields.get(key, ())) for key in ("steps", "kept_fp32", "edits")}
+    return Provenance(**{**fields, "layers": layers, **lists})
 
 
 def _layer_range(

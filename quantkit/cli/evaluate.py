@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantkit.cli.console import feedback, results
-from quantkit.cli.options import JsonOption, ProjectOption, ThreadsOption, open_project
+from quantkit.cli.options import (
+    JsonOption,
+    ProjectOption,
+    TableOption,
+    ThreadsOption,
+    open_project,
+)
 from quantkit.errors import BackendDied, GateFailed, InputError, Unavailable
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ def evaluate(
     baseline: Annotated[
         str | None, typer.Option(help="Measure drops against this backend (default: the first).")
     ] = None,
-    table: Annotated[str, typer.Option(help="Table of the int8 model.")] = "best",
+    table: TableOption = "best",
     max_drop: Annotated[
         float | None, typer.Option(help="Exit with 1 if a backend loses more AP than this.", min=0)
     ] = None,
@@ -74,11 +80,11 @@ def evaluate(
 
 def _show(comparison: "Comparison") -> None:
     from quantkit.report.evaluation import evaluation_table
-    from quantkit.report.sentences import reasons, until_sentence
+    from quantkit.report.sentences import reasons, table_sentence, until_sentence
 
     console = results()
     console.print(evaluation_table(comparison, console.width))
-    for line in (until_sentence(comparison), *reasons(comparison)):
+    for line in (until_sentence(comparison), table_sentence(comparison), *reasons(comparison)):
         if line:
             console.print(line)
 

@@ -40,6 +40,9 @@ CalibSetOption = Annotated[
     str | None,
     typer.Option(help="A set of calib_sets/ by name, instead of choosing one."),
 ]
+TableOption = Annotated[
+    str, typer.Option(help="Name of a table in tables/, or the path of any table.")
+]
 ThreadsOption = Annotated[int, typer.Option(help="Worker threads.", min=1, max=64)]
 
 

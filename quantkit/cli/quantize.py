@@ -1,6 +1,5 @@
 """`quantkit quantize`: an int8 model from a table."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,10 @@ from quantkit.cli.options import JsonOption, ProjectOption, open_project
 
 
 def quantize(
-    table: Annotated[Path, typer.Argument(help="Calibration table, ncnn2table's own included.")],
+    table: Annotated[
+        str,
+        typer.Argument(help="Name in tables/, or path of any table, ncnn2table's own included."),
+    ],
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:

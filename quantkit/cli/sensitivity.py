@@ -1,7 +1,7 @@
 """`quantkit sensitivity`: which layer costs the accuracy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,13 @@ from quantkit.cli.options import (
     JsonOption,
     OverwriteOption,
     ProjectOption,
+    TableOption,
     ThreadsOption,
     open_project,
 )
+
+if TYPE_CHECKING:
+    from quantkit.project.mixing import MixRequest
 
 CROPS, AP_CROPS, AP_LAYERS = 16, 64, 16
 BudgetOption = Annotated[
@@ -22,7 +26,11 @@ BudgetOption = Annotated[
 
 def sensitivity(
     project: ProjectOption = None,
-    table: Annotated[str, typer.Option(help="Name of the table in tables/.")] = "best",
+    table: TableOption = "best",
+    calib_set: Annotated[
+        str | None,
+        typer.Option(help="Set of calib_sets/ whose crops judge (default: the table's own)."),
+    ] = None,
     crops: Annotated[
         int, typer.Option(help="Calibration crops that every layer is judged by.", min=1)
     ] = CROPS,
@@ -57,14 +65,17 @@ def sensitivity(
     With --max-drop or --min-sqnr: find the fastest mix of fp32 and int8 that holds them.
     """
     from quantkit.project.layer_timing import table_costs
+    from quantkit.project.mixing import MixRequest
     from quantkit.project.ranking import rank_layers
     from quantkit.report.sensitivity import sensitivity_table
     from quantkit.sensitivity.plan import Effort, budget_seconds
+    from quantkit.sensitivity.search_report import Bounds
 
     seconds = None if budget is None else budget_seconds(budget)
     if max_drop is not None or min_sqnr is not None:
         bounds = (max_drop, 25.0 if min_sqnr is None else min_sqnr)
-        _search(project, (table, name, latency, seconds), bounds, threads, overwrite, as_json)
+        request = MixRequest(table, name, Bounds(*bounds), latency, seconds, calib_set)
+        _search(project, request, threads, overwrite, as_json)
         return
     with feedback() as shown:
         opened = open_project(project, shown)
@@ -72,6 +83,7 @@ def sensitivity(
         report = rank_layers(
             opened,
             table=table,
+            calib_set=calib_set,
             effort=Effort(crops, ap_crops, ap_layers, seconds),
             times={name: (one.ms_fp32, one.ms_int8) for name, one in costs.items()},
             workers=threads,
@@ -85,19 +97,15 @@ def sensitivity(
 
 def _search(
     project: Path | None,
-    asked: tuple[str, str, Path | None, float | None],
-    bounds: tuple[float | None, float],
+    request: "MixRequest",
     threads: int,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    from quantkit.project.mixing import MixRequest, mix_table
+    from quantkit.project.mixing import mix_table
     from quantkit.report.search import search_table
-    from quantkit.sensitivity.search_report import Bounds
     from quantkit.storage import json_text
 
-    table, name, latency, seconds = asked
-    request = MixRequest(table, name, Bounds(*bounds), latency, seconds)
     with feedback() as shown:
         opened = open_project(project, shown)
         report = mix_table(opened, request, threads=threads, feedback=shown, overwrite=overwrite)

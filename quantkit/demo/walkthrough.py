@@ -60,6 +60,7 @@ def walkthrough(
         )
         for method in (_QUICK, BEST)
     )
+    assert calibrated.calibration_set is not None
     ranking = rank_layers(project, table=BEST, workers=threads, feedback=feedback)
     comparison = evaluate_backends(project, table=BEST, threads=threads, feedback=feedback)
     return DemoResult(

@@ -98,13 +98,16 @@ class Comparison:
         boxes: Name of the detections file that their boxes are from; "gt" for the annotations'.
         nms: Whether near-duplicates of a person were removed before scoring.
         baseline: The backend that drops are measured against; None where none ran.
-        table: Name of the calibration table of the int8 rows; None where there are none.
+        table: Name of the calibration table of the int8 rows, or of its file; None where there are
+            none.
         versions: Package to version.
         rows: One entry a backend.
         until: The bound that ended the evaluation; None where all images were asked for.
         flip_test: Whether the networks were shown every person mirrored, too.
         score_mode: What a person's score was made of.
         keypoint_threshold: Confidences up to it did not enter that score.
+        table_sha256: Hash of the table's file.
+        table_note: What cannot be said of the table; None where its origin is known.
     """
 
     model: str
@@ -121,6 +124,8 @@ class Comparison:
     flip_test: bool = False
     score_mode: ScoreMode = DEFAULT_SCORE_SPEC.score_mode
     keypoint_threshold: float = DEFAULT_SCORE_SPEC.keypoint_threshold
+    table_sha256: str | None = None
+    table_note: str | None = None
 
     @property
     def has_labels(self) -> bool:

@@ -17,20 +17,25 @@ from quantkit.project.calibrating import Calibrated, ready_table
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 from quantkit.project.qdq import write_qdq
+from quantkit.project.table_origin import note_origin
 
 _CONVERTED: Final = ("ncnn", "ncnn-int8", "onnxruntime-int8", "openvino-int8")
 _FORMS: Final = {MMPoseSource: "an mmpose config", OnnxFile: "ONNX", NcnnFiles: "an ncnn pair"}
 
 
 def backend_artifacts(
-    project: Project, names: Sequence[BackendName], table: str, threads: int, feedback: Feedback
+    project: Project,
+    names: Sequence[BackendName],
+    table: str | Path,
+    threads: int,
+    feedback: Feedback,
 ) -> dict[str, Artifact | str]:
     """Find what each backend runs; what is not there yet is exported and calibrated first.
 
     Args:
         project: The project.
         names: Names of backends.
-        table: Name of the calibration table of the int8 model.
+        table: Name or path of the calibration table of the int8 model.
         threads: Worker threads of a calibration.
         feedback: Told how it goes.
 
@@ -51,7 +56,7 @@ class _Forms:
 
     project: Project
     exported: ExportReport | str | None
-    table: str
+    table: str | Path
     threads: int
     feedback: Feedback
 
@@ -76,13 +81,15 @@ class _Forms:
     @cached_property
     def _calibrated(self) -> Calibrated:
         assert isinstance(self.exported, ExportReport)
-        return ready_table(
+        ready = ready_table(
             self.project,
             self.table,
             exported=self.exported,
             threads=self.threads,
             feedback=self.feedback,
         )
+        note_origin(self.project, ready.table, self.feedback)
+        return ready
 
     def _qdq(self, name: BackendName, fp32: OnnxFile) -> OnnxFile | str:
         network, prepared = self._networks

@@ -7,18 +7,25 @@ from typing import Any
 
 from quantkit.backends.child import in_child
 from quantkit.backends.export_report import ExportReport
-from quantkit.calibration.provenance import provenance, write_table
+from quantkit.calibration.provenance import Provenance, provenance, write_table
 from quantkit.model.network import read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.calibration_request import NAMES, CalibrationRequest
 from quantkit.project.choosing import choose_set, open_set
-from quantkit.project.config import Project, checked_name
+from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
-from quantkit.project.prepared import prepared_files, write_prepared
+from quantkit.project.prepared import own_network, write_prepared
 from quantkit.project.quantizing import write_int8
+from quantkit.project.table_location import existing_table, find_table, table_label, table_path
 from quantkit.project.table_making import make_table
-from quantkit.project.table_origin import is_unchanged, matching_origin, wanted_origin
+from quantkit.project.table_origin import (
+    is_unchanged,
+    provenance_of,
+    refuse_another,
+    table_origin,
+    wanted_origin,
+)
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
 from quantkit.storage import from_here
@@ -30,25 +37,30 @@ class Calibrated:
 
     Attributes:
         table: The calibration table.
-        calibration_set: Name of the set that it was made from.
+        calibration_set: Name of the set that it was made from; None where that is not known.
         fp32: The fp32 network as it was exported.
         prepared: The fp32 network that the table belongs to, which may be the same.
         int8: The int8 network.
         layers: How many layers are int8.
         left_out: Layer to the reason why it stays in fp32.
         notes: Layer to what was handled in it.
-        steps: What each step of `best` did.
+        origin: Where the table comes from, as far as it is known.
     """
 
     table: Path
-    calibration_set: str
+    calibration_set: str | None
     fp32: NcnnFiles
     prepared: NcnnFiles
     int8: NcnnFiles
     layers: int
     left_out: Mapping[str, str]
     notes: Mapping[str, str]
-    steps: Sequence[Mapping[str, Any]] = ()
+    origin: Provenance
+
+    @property
+    def steps(self) -> Sequence[Mapping[str, Any]]:
+        """What each step of `best` did."""
+        return self.origin.steps
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of `quantkit calibrate --json`."""
@@ -133,37 +145,46 @@ def calibrate_model(
 
 def ready_table(
     project: Project,
-    name: str,
+    name: str | Path,
     *,
     exported: ExportReport | None = None,
     threads: int = 2,
     feedback: Feedback,
 ) -> Calibrated:
-    """Open a table of the project with its int8 model; a method's table that is absent is made.
+    """Open a table with its int8 model; a method's table of the project that is absent is made.
+
+    A table without a `.json`, or with one of what it was before an edit, is used all the same:
+    what is not known of it is not checked.
 
     Args:
         project: The project.
-        name: Name of the table.
+        name: Name of a table of the project, or the path of any.
         exported: The exported model, where it is at hand.
         threads: Worker threads, where the table has to be made.
         feedback: Told how it goes.
 
     Raises:
-        InputError: There is no such table, or it was made for another model, input or set.
+        InputError: There is no such table, or its `.json` says that it was made for another
+            model, input or set.
     """
-    table = table_path(project, name)
-    if not table.is_file() and name in NAMES:
+    table = find_table(project, name)
+    if not table.is_file() and table_label(project, table) in NAMES:
         return calibrate_model(
             project,
-            CalibrationRequest(method=name),
+            CalibrationRequest(method=table.stem),
             exported=exported,
             threads=threads,
             feedback=feedback,
         )
+    table = existing_table(project, name)
     fp32 = (exported or export_model(project, feedback)).ncnn
-    origin = matching_origin(project, table, read_network(fp32))
-    prepared = prepared_files(table, origin, fp32)
-    written = write_int8(project, read_network(prepared), prepared, table)
+    network, known = read_network(fp32), table_origin(table)
+    if known.described is not None and known.intact:
+        refuse_another(project, table, known.described, network)
+    prepared = own_network(table, known, fp32)
+    own = read_network(prepared)
+    written = write_int8(project, own, prepared, table)
+    origin = provenance_of(project, table, known, network, own)
     return Calibrated(
         table=table,
         calibration_set=origin.calibration_set,
@@ -173,17 +194,8 @@ def ready_table(
         layers=len(written.layers),
         left_out=origin.left_out,
         notes={**origin.notes, **written.differing},
-        steps=origin.steps,
+        origin=origin,
     )
-
-
-def table_path(project: Project, name: str) -> Path:
-    """Say where a table of the project lies.
-
-    Raises:
-        InputError: The name leads to another folder.
-    """
-    return project.tables_dir / f"{checked_name(name)}.table"
 
 
 def _calibration_set(

@@ -125,6 +125,32 @@ def open_set(project: Project, name: str, feedback: Feedback) -> CalibrationSet:
     return chosen
 
 
+def judging_set(
+    project: Project, asked: str | None, known: str | None, feedback: Feedback, threads: int = 2
+) -> CalibrationSet:
+    """Take the set whose crops judge a table: the one that is asked for, else the table's own.
+
+    Args:
+        project: The project.
+        asked: Name of a set.
+        known: Name of the set that the table was made from; None where that is not known, and
+            the default random set takes its place.
+        feedback: Told which set is taken instead.
+        threads: Worker threads.
+
+    Raises:
+        InputError: The set is missing or wrong, or shares an image with the evaluation data.
+    """
+    name = asked or known
+    if name is not None:
+        return open_set(project, name, feedback)
+    feedback.note(
+        "which crops the table was calibrated on is unknown: the default random set of the"
+        " calibration data judges its layers (--calib-set names another)"
+    )
+    return choose_set(project, SelectionRequest(), threads=threads, feedback=feedback)
+
+
 def _refuse_what_is_no_image(project: Project, chosen: CalibrationSet) -> None:
     """Decode the images of a set, but for those that have been before.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import cast
 
 from quantkit.backends import BACKENDS, BackendName
@@ -18,9 +19,11 @@ from quantkit.progress import Feedback
 from quantkit.project.artifacts import backend_artifacts
 from quantkit.project.config import Project
 from quantkit.project.measuring import Job, Measured, data_key, evaluation_data, measure
+from quantkit.project.table_location import find_table, table_label
+from quantkit.project.table_origin import table_origin
 from quantkit.report.evaluation_files import write_evaluation
 from quantkit.report.predictions import draw_predictions
-from quantkit.storage import write_atomically
+from quantkit.storage import sha256_file, write_atomically
 
 _VERSIONED = ("quantkit", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "ncnn")
 _DRAWN = 8
@@ -31,7 +34,7 @@ def evaluate_backends(
     *,
     backends: Sequence[str] | None = None,
     baseline: str | None = None,
-    table: str = "best",
+    table: str | Path = "best",
     labels: bool = True,
     until: float | None = None,
     threads: int = 2,
@@ -47,7 +50,7 @@ def evaluate_backends(
         project: The project.
         backends: Names of backends; all of them by default.
         baseline: The backend to measure drops against; by default the first that runs.
-        table: Name of the calibration table of the int8 model.
+        table: The calibration table of the int8 model: the name of one of the project, or a path.
         labels: False where there are boxes and no keypoints: the keypoints are compared with the
             baseline's alone.
         until: Stop as soon as it is known of every backend whether its drop is within this bound;
@@ -71,14 +74,23 @@ def evaluate_backends(
     if until is not None:
         job = replace(job, part=_decisive_part(job, work, baseline, until))
     measured = [measure(job, *one, timed=True) for one in work]
-    comparison = replace(
-        _compare(job, measured, baseline, until),
-        table=table if any(precision(name) == "int8" for name in names) else None,
-    )
+    comparison = _compare(job, measured, baseline, until)
+    if any(precision(name) == "int8" for name in names):
+        comparison = _with_table(project, table, comparison)
     folder = project.work_dir / "eval"
     write_evaluation(folder, comparison)
     write_atomically(folder / "predictions.png", _picture(job, measured, comparison.baseline))
     return comparison
+
+
+def _with_table(project: Project, table: str | Path, comparison: Comparison) -> Comparison:
+    path = find_table(project, table)
+    comparison = replace(comparison, table=table_label(project, path))
+    if not path.is_file():
+        # Nothing that reads it could be made.
+        return comparison
+    note = table_origin(path).note
+    return replace(comparison, table_sha256=sha256_file(path), table_note=note)
 
 
 def _known(names: Iterable[str]) -> list[BackendName]:

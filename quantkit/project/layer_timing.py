@@ -20,7 +20,7 @@ from quantkit.storage import from_here
 
 def table_costs(
     project: Project,
-    table: str,
+    table: str | Path,
     *,
     latency: Path | None = None,
     threads: int = 2,
@@ -30,7 +30,7 @@ def table_costs(
 
     Args:
         project: The project.
-        table: Name of the table; it is made if it is a method's.
+        table: Name of the table, made if it is a method's, or a path.
         latency: Layer times that were measured elsewhere; None to measure them here.
         threads: Worker threads, where the table has to be made.
         feedback: Told how it goes.

@@ -17,9 +17,10 @@ from quantkit.errors import InputError
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
-from quantkit.project.calibrating import ready_table, table_path
+from quantkit.project.calibrating import ready_table
 from quantkit.project.choosing import open_set
 from quantkit.project.config import Project
+from quantkit.project.table_location import find_table
 from quantkit.quantization.lint_levels import used_levels, weight_rows
 from quantkit.report.layer_view import LayerView
 from quantkit.selection.resolve import resolve
@@ -49,16 +50,17 @@ def worst_views(
         InputError: The table or the network is not the one of the ranking, or cannot be read.
         BackendDied: ncnn died of the network.
     """
-    path = table_path(project, ranking.table)
+    named = project.root / ranking.table_file if ranking.table_file else ranking.table
+    path = find_table(project, named)
     if not path.is_file():
         raise InputError("the table of the ranking is not there any more", path=path)
-    calibrated = ready_table(project, ranking.table, threads=threads, feedback=feedback)
+    calibrated = ready_table(project, path, threads=threads, feedback=feedback)
     table = read_table(path)
     if sha256_bytes(table.text().encode()) != ranking.table_sha256:
         raise InputError("is another table than the layers were ranked with", path=path)
     if read_network(calibrated.prepared).sha256 != ranking.model_sha256:
         raise InputError("belongs to another network than the one that was ranked", path=path)
-    chosen = open_set(project, calibrated.calibration_set, feedback)
+    chosen = open_set(project, ranking.calibration_set, feedback)
     persons = resolve(chosen, project.calibration.images)
     persons = persons[:: max(1, len(persons) // CROPS)][:CROPS]
     names = [layer.name for layer in ranking.layers[:WORST]]

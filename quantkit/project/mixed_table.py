@@ -112,7 +112,14 @@ def _origin(
         keep_hazards=base.keep_hazards,
         preprocess=base.preprocess,
     )
-    return replace(found, layers={**layers, **found.layers})
+    return replace(
+        found,
+        layers={**layers, **found.layers},
+        kept_fp32=base.kept_fp32,
+        unknown=base.unknown,
+        parent=base.parent,
+        edits=base.edits,
+    )
 
 
 def table_sha256(table: CalibrationTable) -> str:

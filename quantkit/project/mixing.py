@@ -5,20 +5,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from quantkit.backends.child import in_child
-from quantkit.calibration.provenance import read_provenance
 from quantkit.calibration.table import CalibrationTable, read_table
 from quantkit.data.preprocess import crops as crop_stream
 from quantkit.errors import InputError
 from quantkit.latency.profile import LatencyProfile
 from quantkit.model.network import Network, read_network
 from quantkit.progress import Feedback
-from quantkit.project.calibrating import Calibrated, ready_table, table_path
-from quantkit.project.choosing import open_set
+from quantkit.project.calibrating import Calibrated, ready_table
+from quantkit.project.choosing import judging_set
 from quantkit.project.config import Project
 from quantkit.project.layer_timing import costs_of
 from quantkit.project.mixed_table import METHOD, reasons, table_sha256, write_mixed
 from quantkit.project.mixing_data import confirmed, judging
 from quantkit.project.mixing_times import timed
+from quantkit.project.table_location import find_table, table_label, table_path
+from quantkit.project.table_origin import note_origin, table_origin
+from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
 from quantkit.sensitivity.search import Chain, Found, SearchRequest, search
 from quantkit.sensitivity.search_choice import choose, with_pareto
@@ -42,18 +44,21 @@ class MixRequest:
     """What a search is asked to do.
 
     Attributes:
-        table: Name of the table that it begins with; made if it is a method's.
+        table: Name of the table that it begins with, made if it is a method's, or a path.
         name: Name of the table that is written.
         bounds: What has to be held.
         latency: Layer times measured elsewhere; None to measure them here.
         budget: Seconds that it may take, about.
+        calib_set: Name of the set whose crops calibrate anew, and judge where there are no labels;
+            by default the table's.
     """
 
-    table: str = "best"
+    table: str | Path = "best"
     name: str = METHOD
     bounds: Bounds = _BOUNDS
     latency: Path | None = None
     budget: float | None = None
+    calib_set: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class _Work:
 
     project: Project
     calibrated: Calibrated
+    chosen: CalibrationSet
     prepared: Network
     exported: Network
     table: CalibrationTable
@@ -96,7 +102,7 @@ def mix_table(
         BackendDied: ncnn died of a network.
     """
     path = table_path(project, request.name)
-    if request.name == request.table:
+    if path == find_table(project, request.table):
         message = f"table '{request.name}' would replace the one that the search begins with"
         raise InputError(f"{message}; give another name")
     work = _opened(project, request, threads, feedback)
@@ -146,7 +152,7 @@ def _mixed(
     chain = next(chain for chain in found.chains if chain.start.network is mix.network)
     report = SearchReport(
         model=project.name,
-        base=request.table,
+        base=table_label(project, work.calibrated.table),
         bounds=request.bounds,
         machine=profile.machine,
         layer_noise=profile.noise,
@@ -163,6 +169,7 @@ def _mixed(
         key=work.key,
         masks=tuple(sorted(mix.masks)),
         joined_shuffles=(len(work.exported.param.layers) - len(mix.network.param.layers)) // 2,
+        table_note=table_origin(work.calibrated.table).note,
     )
     # First, so that a table that is there belongs to a search that is known.
     write_atomically(_file(project), report.text())
@@ -172,9 +179,12 @@ def _mixed(
 
 def _opened(project: Project, request: MixRequest, threads: int, feedback: Feedback) -> _Work:
     calibrated = ready_table(project, request.table, threads=threads, feedback=feedback)
+    note_origin(project, calibrated.table, feedback)
     prepared, exported = read_network(calibrated.prepared), read_network(calibrated.fp32)
     table = read_table(calibrated.table)
-    shown, labels = judging(project, calibrated.calibration_set, feedback)
+    known = calibrated.calibration_set
+    chosen = judging_set(project, request.calib_set, known, feedback, threads)
+    shown, labels = judging(project, chosen, feedback)
     sweep = Sweep(
         files=calibrated.prepared,
         network_sha256=prepared.sha256,
@@ -187,9 +197,12 @@ def _opened(project: Project, request: MixRequest, threads: int, feedback: Feedb
         annotations=labels,
     )
     latency = None if request.latency is None else sha256_file(request.latency)
-    asked = [request.table, request.name, asdict(request.bounds), latency, request.budget]
+    label = table_label(project, calibrated.table)
+    asked = [label, request.name, asdict(request.bounds), latency, request.budget]
+    if chosen.name != known:
+        asked.append(chosen.sha256)
     key = content_key([sweep.key, *asked])
-    return _Work(project, calibrated, prepared, exported, table, sweep, key)
+    return _Work(project, calibrated, chosen, prepared, exported, table, sweep, key)
 
 
 def _file(project: Project) -> Path:
@@ -208,8 +221,7 @@ def _searched(
     feedback: Feedback,
 ) -> Found:
     project = work.project
-    chosen = open_set(project, work.calibrated.calibration_set, feedback)
-    persons = resolve(chosen, project.calibration.images)
+    persons = resolve(work.chosen, project.calibration.images)
     asked = SearchRequest(
         sweep=work.sweep,
         calibration=tuple(crop.tensor for crop in crop_stream(persons, project.input)),
@@ -242,7 +254,11 @@ def _write(
         mix,
         chain,
         work.exported,
-        read_provenance(work.calibrated.table.with_suffix(".json")),
+        replace(
+            work.calibrated.origin,
+            calibration_set=work.chosen.name,
+            calibration_set_sha256=work.chosen.sha256,
+        ),
         reasons(mix, chain, costs, cpu),
         step,
         overwrite=True,

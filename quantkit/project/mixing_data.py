@@ -11,9 +11,9 @@ from quantkit.evaluation.agreement import agreement, mean_oks
 from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import ready_table
-from quantkit.project.choosing import open_set
 from quantkit.project.config import Project
 from quantkit.project.measuring import Job, Measured, data_key, evaluation_data, measure
+from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
 from quantkit.sensitivity.search_report import Confirmation
 from quantkit.sensitivity.sweep import Shown
@@ -24,23 +24,22 @@ _FEWEST_LABELLED = 8
 
 
 def judging(
-    project: Project, calibration_set: str, feedback: Feedback
+    project: Project, chosen: CalibrationSet, feedback: Feedback
 ) -> tuple[tuple[Shown, ...], Path | None]:
     """Take the labelled persons of the training data, else those of the calibration set.
 
     Args:
         project: The project.
-        calibration_set: Name of the set.
+        chosen: The set.
         feedback: Told who judges.
 
     Returns:
         The persons, and the file that labels them; None where fp32's keypoints have to do.
 
     Raises:
-        InputError: The data cannot be used, or the set shares an image with the evaluation data.
+        InputError: The data cannot be used.
     """
     paths = project.calibration
-    chosen = open_set(project, calibration_set, feedback)
     persons: tuple[Person, ...] = ()
     labels: Path | None = paths.annotations
     with suppress(InputError):

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from quantkit.calibration.provenance import Provenance, read_provenance
 from quantkit.errors import InputError
 from quantkit.model.network import Network, read_network, write_network
 from quantkit.model.source import NcnnFiles
+from quantkit.project.table_origin import TableOrigin
 
 
 def write_prepared(table: Path, exported: Network, network: Network, *, overwrite: bool) -> None:
@@ -20,40 +20,36 @@ def write_prepared(table: Path, exported: Network, network: Network, *, overwrit
         write_network(network, param, weights, overwrite=overwrite)
 
 
-def prepared_files(table: Path, origin: Provenance, exported: NcnnFiles) -> NcnnFiles:
-    """Find the network that a table belongs to.
+def own_network(table: Path, origin: TableOrigin, exported: NcnnFiles) -> NcnnFiles:
+    """Find the network of a table: the one that its `.json` names, else the one beside it.
 
     Args:
         table: The table.
-        origin: Its provenance.
-        exported: The exported network, which has been found to be the one of the provenance.
+        origin: What its `.json` says.
+        exported: The exported network, which is taken where no other lies beside the table.
 
     Raises:
-        InputError: The network is missing, or is another than the table was made for.
+        InputError: The network that the `.json` names is missing, or another than those that are
+            there.
     """
-    if origin.network_sha256 == origin.model_sha256:
-        return exported
-    param, weights = _paths(table)
-    files = replace(exported, param=param, bin=weights)
-    if not (param.is_file() and weights.is_file()):
-        message = f"belongs to the network {param.name}, which is missing; calibrate again"
-        raise InputError(f"{message} with --overwrite", path=table)
-    if read_network(files).sha256 != origin.network_sha256:
-        message = f"belongs to another network than {param.name}; calibrate again with --overwrite"
-        raise InputError(message, path=table)
-    return files
-
-
-def own_network(table: Path, exported: NcnnFiles) -> NcnnFiles:
-    """Find the network of any table: the one beside it, if one is, else the exported one.
-
-    Raises:
-        InputError: The `.json` beside the table says that it belongs to another.
-    """
-    origin = table.with_suffix(".json")
-    if origin.is_file():
-        return prepared_files(table, read_provenance(origin), exported)
-    return network_beside(table, exported)
+    beside = network_beside(table, exported)
+    if origin.described is None:
+        return beside
+    wanted = origin.described.network_sha256
+    for files in dict.fromkeys((exported, beside)):
+        if read_network(files).sha256 == wanted:
+            return files
+    param = _paths(table)[0]
+    if wanted == origin.described.model_sha256:
+        message = f"was made for another network than {beside.param.name}"
+    elif beside == exported:
+        message = f"belongs to the network {param.name}, which is missing"
+    else:
+        message = f"belongs to another network than {param.name}"
+    hint = "calibrate again with --overwrite"
+    if not origin.intact:
+        hint += f", or remove {table.with_suffix('.json').name} if it is not this table's"
+    raise InputError(f"{message}; {hint}", path=table)
 
 
 def network_beside(table: Path, exported: NcnnFiles) -> NcnnFiles:

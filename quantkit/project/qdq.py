@@ -9,6 +9,7 @@ from quantkit.model.network import Network
 from quantkit.model.source import OnnxFile
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
+from quantkit.project.table_location import work_stem
 from quantkit.quantization.qdq import to_qdq
 from quantkit.quantization.qdq_onnxruntime import suit_onnxruntime
 from quantkit.storage import write_result
@@ -45,6 +46,6 @@ def write_qdq(
     if name == "onnxruntime-int8":
         suit_onnxruntime(written.model)
         suffix = "int8-onnxruntime"
-    path = project.work_dir / f"{table.stem}-{suffix}.onnx"
+    path = project.work_dir / f"{work_stem(project, table)}-{suffix}.onnx"
     write_result(path, written.model.SerializeToString(deterministic=True), overwrite=True)
     return replace(fp32, path=path)

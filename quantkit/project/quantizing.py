@@ -1,7 +1,7 @@
 """The quantization step: the int8 model of a table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 from quantkit.project.prepared import own_network
+from quantkit.project.table_location import existing_table, work_stem
+from quantkit.project.table_origin import note_origin, table_origin
 from quantkit.quantization.int8 import quantize
 from quantkit.quantization.loaded import LoadedLayers, loaded_layers
 from quantkit.storage import from_here
@@ -27,11 +29,13 @@ class WrittenInt8:
         files: Its .param and .bin.
         layers: The layers that are int8.
         loaded: What became of them in ncnn; None where the files were there already.
+        table_note: What cannot be said of the table; None where its origin is known.
     """
 
     files: NcnnFiles
     layers: tuple[str, ...]
     loaded: LoadedLayers | None = None
+    table_note: str | None = None
 
     @property
     def differing(self) -> Mapping[str, str]:
@@ -46,6 +50,7 @@ class WrittenInt8:
             "bin": str(self.files.bin),
             "int8_layers": list(self.layers),
             "differing": dict(self.differing),
+            "table_note": self.table_note,
         }
 
     def lines(self) -> list[str]:
@@ -58,20 +63,24 @@ class WrittenInt8:
         ]
 
 
-def quantize_model(project: Project, table: Path, feedback: Feedback) -> WrittenInt8:
+def quantize_model(project: Project, table: str | Path, feedback: Feedback) -> WrittenInt8:
     """Write the int8 model of any table that fits the project's model.
 
     Args:
         project: The project.
-        table: A calibration table; ncnn2table's own included. With NAME.param and NAME.bin beside
-            it, it belongs to that network.
+        table: Name of a table of the project, or the path of any, ncnn2table's own included. With
+            NAME.param and NAME.bin beside it, it belongs to that network.
         feedback: Told how the export goes, if there is one.
 
     Raises:
         InputError: The table is wrong or does not fit; line and layer are named.
     """
-    fp32 = own_network(table, export_model(project, feedback).ncnn)
-    return write_int8(project, read_network(fp32), fp32, table)
+    path = existing_table(project, table)
+    origin = table_origin(path)
+    fp32 = own_network(path, origin, export_model(project, feedback).ncnn)
+    note_origin(project, path, feedback)
+    written = write_int8(project, read_network(fp32), fp32, path)
+    return replace(written, table_note=origin.note)
 
 
 def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path) -> WrittenInt8:
@@ -89,11 +98,11 @@ def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path)
         InputError: The table does not fit the network, or the files cannot be written.
         BackendDied: ncnn died of the int8 model.
     """
-    scales = read_table(table)
+    scales, stem = read_table(table), work_stem(project, table)
     int8 = quantize(network, scales)
     files = NcnnFiles(
-        param=project.work_dir / f"{table.stem}-int8.param",
-        bin=project.work_dir / f"{table.stem}-int8.bin",
+        param=project.work_dir / f"{stem}-int8.param",
+        bin=project.work_dir / f"{stem}-int8.bin",
         input=fp32.input,
         outputs=fp32.outputs,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from quantkit.calibration.table import CalibrationTable, read_table
 from quantkit.data.coco import Person, load_dataset
@@ -11,8 +12,10 @@ from quantkit.journal import Journal
 from quantkit.model.network import read_network
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import Calibrated, ready_table
-from quantkit.project.choosing import open_set
+from quantkit.project.choosing import judging_set
 from quantkit.project.config import Project
+from quantkit.project.table_location import table_label, table_reference
+from quantkit.project.table_origin import note_origin, table_origin
 from quantkit.selection.resolve import resolve
 from quantkit.sensitivity.cascade import Cascade
 from quantkit.sensitivity.plan import Effort
@@ -28,7 +31,8 @@ _LABELLED = 8
 def rank_layers(
     project: Project,
     *,
-    table: str = "best",
+    table: str | Path = "best",
+    calib_set: str | None = None,
     effort: Effort | None = None,
     times: LayerTimes | None = None,
     workers: int = 2,
@@ -41,7 +45,9 @@ def rank_layers(
 
     Args:
         project: The project.
-        table: Name of the calibration table; it is made if it is a method's name.
+        table: Name of the calibration table, made if it is a method's name, or a path.
+        calib_set: Name of the set whose crops judge; by default the table's, or the default random
+            set where that is not known.
         effort: How much is measured.
         times: Milliseconds of layers in fp32 and in int8, where they were measured.
         workers: Child processes.
@@ -52,8 +58,9 @@ def rank_layers(
         BackendDied: ncnn dies of the fp32 network.
     """
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)
+    note_origin(project, calibrated.table, feedback)
     scales = read_table(calibrated.table)
-    chosen = open_set(project, calibrated.calibration_set, feedback)
+    chosen = judging_set(project, calib_set, calibrated.calibration_set, feedback, workers)
     persons = _with_areas(project, resolve(chosen, project.calibration.images))
     effort = _within(effort or Effort(), len(persons))
     sweep = _sweep(project, calibrated, scales, _spread(persons, effort.crops))
@@ -67,12 +74,15 @@ def rank_layers(
         workers=workers,
         feedback=feedback,
     ).run()
-    layers, agreement = ranked(found, sweep, times or {})
+    reference, label = (of(project, calibrated.table) for of in (table_reference, table_label))
+    layers, agreement = ranked(found, sweep, times or {}, reference)
     report = SensitivityReport(
         model=project.name,
         model_sha256=sweep.network_sha256,
-        table=table,
+        table=label,
         table_sha256=sha256_bytes(scales.text().encode()),
+        table_file=None if reference == label else reference,
+        table_note=table_origin(calibrated.table).note,
         calibration_set=chosen.name,
         crops=found.effort.crops,
         ap_crops=found.effort.ap_crops if found.ap_layers else 0,

@@ -1,16 +1,20 @@
-"""Whether a table on disk is the one that the project's model, input and set lead to."""
+"""What is known of a table on disk, and whether the project's model, input and set lead to it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from quantkit.calibration.provenance import Provenance, package_versions, read_provenance
+from quantkit.calibration.table import read_table
 from quantkit.errors import InputError
+from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
-from quantkit.project.calibration_request import NAMES, CalibrationRequest
+from quantkit.progress import Feedback
+from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.choosing import set_path
 from quantkit.project.config import Project
+from quantkit.project.table_location import table_label
 from quantkit.selection.manifest import CalibrationSet, read_calibration_set
 from quantkit.storage import json_value, sha256_file
 
@@ -54,41 +58,148 @@ def _preprocess(project: Project) -> dict[str, Any]:
     return dict(json_value(asdict(project.input)))
 
 
-def matching_origin(project: Project, table: Path, network: Network) -> Provenance:
-    """Read the provenance of a table that is about to be used, whatever method made it.
+@dataclass(frozen=True)
+class TableOrigin:
+    """What the `.json` beside a table says of it.
+
+    Attributes:
+        described: The `.json`; None where there is none. Of a table that was edited since, it is
+            what the table was before.
+        unknown: Why it is not known how the table was made; None where it is.
+        intact: Whether the `.json` is of the table as it is.
+    """
+
+    described: Provenance | None
+    unknown: str | None
+    intact: bool
+
+    @property
+    def note(self) -> str | None:
+        """What cannot be said of the table; None where its origin is known."""
+        return None if self.unknown is None else f"origin unknown ({self.unknown}): {_UNSAID}"
+
+
+_UNSAID: Final = (
+    "it cannot be said which crops it was calibrated on, whether evaluation data were among them,"
+    " and for which network and input it was made"
+)
+
+
+def table_origin(table: Path) -> TableOrigin:
+    """Read what is known of a table.
+
+    Raises:
+        InputError: The table cannot be read.
+    """
+    beside = table.with_suffix(".json")
+    if not beside.is_file():
+        return TableOrigin(None, f"there is no {beside.name} beside it", intact=False)
+    try:
+        described = read_provenance(beside)
+    except InputError:
+        return TableOrigin(None, f"{beside.name} does not describe a table", intact=False)
+    if described.table_sha256 != sha256_file(table):
+        why = f"it was edited after {beside.name} was written"
+        return TableOrigin(described, why, intact=False)
+    return TableOrigin(described, described.unknown, intact=True)
+
+
+def note_origin(project: Project, table: Path, feedback: Feedback) -> None:
+    """Tell what cannot be said of a table whose origin is not known.
+
+    Raises:
+        InputError: The table cannot be read.
+    """
+    if (note := table_origin(table).note) is not None:
+        feedback.note(f"table {table_label(project, table)}: {note}")
+
+
+def refuse_another(project: Project, table: Path, origin: Provenance, network: Network) -> None:
+    """Refuse a table that was made for something else than the project is now.
 
     Args:
         project: The project.
         table: The table.
+        origin: Its `.json`, which describes it as it is.
         network: The fp32 network.
 
     Raises:
-        InputError: There is no such table, it was changed by hand, or it was made for another
-            model, preprocess or calibration set.
+        InputError: It was made for another model, preprocess or calibration set.
     """
-    if not table.is_file():
-        names = ", ".join(NAMES)
-        message = f"there is no such table; the ones that are made on demand are {names}"
-        raise InputError(message, path=table)
-    origin = read_provenance(table.with_suffix(".json"))
-    if origin.table_sha256 != sha256_file(table):
-        message = f"is not the table that {table.stem}.json describes; calibrate again, or use"
-        raise InputError(f"{message} 'quantkit quantize' for a table of your own", path=table)
     changed = _changed(project, origin, network)
     if changed is not None:
         message = f"was made for {changed}; calibrate again with --overwrite or a new --name"
         raise InputError(message, path=table)
-    return origin
+
+
+def provenance_of(
+    project: Project,
+    table: Path,
+    origin: TableOrigin,
+    exported: Network,
+    prepared: Network,
+) -> Provenance:
+    """Describe a table that is about to be used, as far as it is known.
+
+    Args:
+        project: The project.
+        table: The table.
+        origin: What its `.json` says.
+        exported: The fp32 network as it was exported.
+        prepared: The fp32 network that the table belongs to.
+
+    Raises:
+        InputError: The table cannot be read or is malformed.
+    """
+    if origin.described is not None and origin.intact:
+        return origin.described
+    scales, sha256 = read_table(table), sha256_file(table)
+    told = origin.described and origin.described.left_out
+    absent = [one.name for one in int8_layers(prepared) if one.name not in scales.layers]
+    left_out = {name: (told or {}).get(name, "has no lines in the table") for name in absent}
+    if origin.described is None:
+        described = _undescribed(exported, prepared)
+    else:
+        described = replace(origin.described, unknown=origin.unknown)
+        if _other_set(project, described):
+            described = replace(described, calibration_set=None, calibration_set_sha256=None)
+    return replace(described, unknown=origin.unknown).of_table(scales, sha256, left_out)
+
+
+def _undescribed(exported: Network, prepared: Network) -> Provenance:
+    return Provenance(
+        table_sha256="",
+        model_sha256=exported.sha256,
+        network_sha256=prepared.sha256,
+        calibration_set=None,
+        calibration_set_sha256=None,
+        method="unknown",
+        compat=False,
+        recipe=None,
+        steps=(),
+        keep_hazards=True,
+        preprocess={},
+        versions=package_versions(),
+        layers={},
+        left_out={},
+        notes={},
+    )
 
 
 def _changed(project: Project, origin: Provenance, network: Network) -> str | None:
     if origin.model_sha256 != network.sha256:
         return "another model"
-    if origin.preprocess != _preprocess(project):
+    # What goes back to a table of unknown origin says nothing of it.
+    if origin.preprocess and origin.preprocess != _preprocess(project):
         return "another [input] of the project file"
-    manifest = set_path(project, origin.calibration_set)
-    if manifest.is_file():
-        there = read_calibration_set(manifest).sha256
-        if there != origin.calibration_set_sha256:
-            return f"another calibration set '{origin.calibration_set}' than is there now"
+    if _other_set(project, origin):
+        return f"another calibration set '{origin.calibration_set}' than is there now"
     return None
+
+
+def _other_set(project: Project, origin: Provenance) -> bool:
+    if origin.calibration_set is None:
+        return False
+    manifest = set_path(project, origin.calibration_set)
+    there = manifest.is_file()
+    return there and read_calibration_set(manifest).sha256 != origin.calibration_set_sha256

@@ -4,7 +4,12 @@ from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
 from quantkit.evaluation.oks import KEYPOINT_NAMES
-from quantkit.report.sentences import data_sentence, drop_sentence, until_sentence
+from quantkit.report.sentences import (
+    data_sentence,
+    drop_sentence,
+    table_sentence,
+    until_sentence,
+)
 
 _FIGURES: Final = (
     ("ap", "0.50:0.95", "all"),
@@ -81,9 +86,11 @@ def _cell(value: float | None) -> str:
 def _head(comparison: Comparison, row: Row) -> str:
     width, height = comparison.input_size
     table = f", table {comparison.table}" if row.precision == "int8" else ""
+    note = table_sentence(comparison) if row.precision == "int8" else ""
     lines = [
         f"{comparison.model} on {row.backend} ({row.precision}{table}), input {width}x{height}",
         data_sentence(comparison),
+        *([note] if note else []),
     ]
     if row.status != "ok":
         lines.append(f"{row.status}: {row.reason}")

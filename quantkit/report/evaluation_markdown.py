@@ -3,7 +3,12 @@
 from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.report.sentences import data_sentence, drop_sentence, until_sentence
+from quantkit.report.sentences import (
+    data_sentence,
+    drop_sentence,
+    table_sentence,
+    until_sentence,
+)
 
 _COLUMNS: Final = ("Arch", "Input Size", "AP", "AP50", "AP75", "AR", "AR50", "log")
 _FIGURES: Final = ("ap", "ap50", "ap75", "ar", "ar50")
@@ -15,6 +20,8 @@ def evaluation_markdown(comparison: Comparison) -> str:
     data = f"{_escaped(data_sentence(comparison))}."
     if sentence := until_sentence(comparison):
         data = f"{data} {_sentence(sentence)}"
+    if note := table_sentence(comparison):
+        data = f"{data} {_sentence(_escaped(note))}"
     sections = [_section(comparison, row) for row in comparison.rows]
     return "\n\n".join([title, data, *sections]) + "\n"
 

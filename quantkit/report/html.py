@@ -25,7 +25,7 @@ from quantkit.report.pictures import (
     RANKING,
     WEIGHTS,
 )
-from quantkit.report.sentences import data_sentence, drop_sentence
+from quantkit.report.sentences import data_sentence, drop_sentence, table_sentence
 
 _STYLE: Final = """
 body { max-width: 1000px; margin: 0 auto; padding: 16px; background: #fff; color: #222;
@@ -89,6 +89,7 @@ def _backends(contents: ReportContents, pictures: Mapping[str, bytes]) -> list[s
     return [
         "<h2>Backends</h2>",
         paragraph(f"{data_sentence(found)}.{table_named}"),
+        *([paragraph(f"{note[0].upper()}{note[1:]}.")] if (note := table_sentence(found)) else []),
         *[paragraph(f"{one}.") for one in said],
         *_figure(pictures, DROPS, "AP drop of every backend", caption),
         backends_table(found),

@@ -49,6 +49,8 @@ def ranking_sentence(report: SensitivityReport) -> str:
         text += f" AP on {report.ap_crops} crops, against {against}."
     if report.left_out:
         text += f" Left in fp32 by the table: {', '.join(report.left_out)}."
+    if report.table_note is not None:
+        text += f" Table {report.table}: {report.table_note}."
     return text
 
 

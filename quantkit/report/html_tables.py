@@ -63,6 +63,8 @@ def search_sentences(report: SearchReport) -> list[str]:
         asked,
         f"Chosen: {report.chosen}; {report.why}. Written as table {report.table}.",
     ]
+    if report.table_note is not None:
+        text.append(f"Table {report.base}: {report.table_note}.")
     if found is not None:
         drop = drop_text(found.ap_drop, found.ap_drop_ci) or "not known without labels"
         text.append(

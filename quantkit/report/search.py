@@ -25,6 +25,8 @@ def search_table(report: SearchReport) -> Group:
         if one.ratio is not None or one.broken is None:
             table.add_row(*_row(one), style="bold" if one.name == report.chosen else None)
     lines = [f"Chosen: {report.why}.", _times(report), _accuracy(report), *_written(report)]
+    if report.table_note is not None:
+        lines.append(f"Table {report.base}: {report.table_note}.")
     return Group(Text(title, "bold"), table, Text("\n".join(lines), "dim"))
 
 

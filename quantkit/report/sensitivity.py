@@ -154,6 +154,8 @@ def _caption(report: SensitivityReport) -> str:
     if report.ap_crops:
         against = "the labels" if report.labels == "labels" else "the fp32 keypoints as labels"
         text += f" AP: on {report.ap_crops} of its crops, against {against}."
+    if report.table_note is not None:
+        text += f" Table {report.table}: {report.table_note}."
     if report.rank_agreement is not None:
         text += f" Rank correlation with their OKS drop: {report.rank_agreement:.2f}."
     return text

@@ -49,6 +49,12 @@ def until_sentence(comparison: Comparison) -> str:
     )
 
 
+def table_sentence(comparison: Comparison) -> str:
+    """Say what cannot be said of the table of the int8 rows; empty where its origin is known."""
+    note = comparison.table_note
+    return "" if note is None else f"table {comparison.table}: {note}"
+
+
 def reasons(comparison: Comparison) -> list[str]:
     """List why backends have no figures, a line each."""
     return [f"{row.backend} is {row.status}: {row.reason}" for row in comparison.failed()]

@@ -1,7 +1,9 @@
 """What to do about a layer: one rule for each cause that its measurements can show."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from quantkit.sensitivity.facts import LayerFacts
@@ -9,7 +11,6 @@ from quantkit.sensitivity.figures import Advice
 from quantkit.sensitivity.report import LayerSensitivity
 from quantkit.sensitivity.trials import Trials
 
-KEEP: Final = "keep it in fp32: take both its lines out of the table"
 _GENERAL: Final = "fp32"
 _LEAVE: Final = "leave it in int8 as long as the others are"
 _EQUALIZE: Final = "spread the range over the channels: quantkit calibrate --method best"
@@ -28,11 +29,29 @@ class Case:
         layer: Its figures.
         facts: What it and its input look like; None where it ended the runtime.
         trials: What remedies brought; None where none was tried.
+        table: Name or path of the table, for the commands that are advised.
     """
 
     layer: LayerSensitivity
     facts: LayerFacts | None
     trials: Trials | None
+    table: str = "best"
+
+    @property
+    def keep(self) -> str:
+        """The remedy that takes the layer out of the table."""
+        return f"keep it in fp32: {self._edit('--fp32', self.layer.name, 'mixed')}"
+
+    def moved(self, threshold: float) -> str:
+        """The remedy that gives the layer another threshold."""
+        text = f"{threshold:.4g}"
+        edit = self._edit("--threshold", f"{self.layer.name}={text}", "moved")
+        return f"threshold {text}: {edit}"
+
+    def _edit(self, option: str, value: str, suffix: str) -> str:
+        name = f"{PurePath(self.table).name.removesuffix('.table')}-{suffix}"
+        words = ("quantkit", "table", "edit", self.table, option, value, "--name", name)
+        return shlex.join(words)
 
     def gain(self, remedy: str) -> float | None:
         """Look up what a remedy brought, in dB."""
@@ -59,7 +78,7 @@ def _place(advice: Advice) -> tuple[bool, float]:
 
 def _keep(case: Case) -> tuple[str, float | None]:
     gain = case.gain("fp32")
-    return (KEEP, gain) if gain is None or gain > 0 else (_LEAVE, None)
+    return (case.keep, gain) if gain is None or gain > 0 else (_LEAVE, None)
 
 
 def _helps(gain: float | None, least: float = 0.02) -> bool:
@@ -77,7 +96,7 @@ Answer = tuple[str, str, float | None]
 def _died(case: Case) -> Answer | None:
     if case.layer.died is None:
         return None
-    return f"In int8 it ends the runtime or the figures: {case.layer.died}.", KEEP, None
+    return f"In int8 it ends the runtime or the figures: {case.layer.died}.", case.keep, None
 
 
 def _vector(case: Case) -> Answer | None:
@@ -134,9 +153,7 @@ def _threshold(case: Case, facts: LayerFacts) -> tuple[str, float | None]:
     if trials is None or not _helps(trials.threshold_gain, 0.0):
         keep, gain = _keep(case)
         return f"no other threshold that was tried is better; {keep}", gain
-    scale = 127 / trials.threshold
-    remedy = f"threshold {trials.threshold:.4g}: write {scale:.6f} in its line of the table"
-    return remedy, trials.threshold_gain
+    return case.moved(trials.threshold), trials.threshold_gain
 
 
 def _dead_channels(case: Case) -> Answer | None:
@@ -234,7 +251,7 @@ def _fp32(case: Case) -> Answer | None:
         )
         return sentence, _LEAVE, None
     share = f"{case.layer.macs_share:.1%} of the multiply-accumulates"
-    return f"With it alone in fp32 the output gains {gain:.2f} dB, for {share}.", KEEP, gain
+    return f"With it alone in fp32 the output gains {gain:.2f} dB, for {share}.", case.keep, gain
 
 
 RULES: Final[Mapping[str, Callable[[Case], Answer | None]]] = {

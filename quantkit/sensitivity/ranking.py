@@ -22,7 +22,7 @@ _FASTER: Final = 0.97
 
 
 def ranked(
-    found: Found, sweep: Sweep, times: LayerTimes
+    found: Found, sweep: Sweep, times: LayerTimes, table: str
 ) -> tuple[tuple[LayerSensitivity, ...], float | None]:
     """Put the layers of a cascade in order, with shares, times, advice and recommendation.
 
@@ -30,6 +30,7 @@ def ranked(
         found: What was measured.
         sweep: Whose network it was.
         times: Of the layers, where they were measured.
+        table: Name or path of the table, for the commands that are advised.
 
     Returns:
         The layers, worst first, and how far the ranking by SQNR agrees with that by OKS drop.
@@ -37,7 +38,7 @@ def ranked(
     network = sweep.network()
     shares = _shares(network, sweep)
     layers = [
-        _layer(name, network, shares[name], found, times.get(name, (None, None)))
+        _layer(name, network, shares[name], found, times.get(name, (None, None)), table)
         for name in found.layers
     ]
     by_name = {layer.name: layer for layer in layers}
@@ -50,6 +51,7 @@ def _layer(
     shares: tuple[float, float],
     found: Found,
     times: tuple[float | None, float | None],
+    table: str,
 ) -> LayerSensitivity:
     one = found.layers[name]
     layer = LayerSensitivity(
@@ -68,7 +70,7 @@ def _layer(
         ms_int8=times[1],
     )
     advised = name in found.trials or layer.died is not None
-    case = Case(layer, found.facts.get(name), found.trials.get(name))
+    case = Case(layer, found.facts.get(name), found.trials.get(name), table)
     return replace(
         layer,
         recommended=_recommended(layer, found.all_int8),

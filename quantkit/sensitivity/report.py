@@ -86,7 +86,7 @@ class SensitivityReport:
     Attributes:
         model: Name of the model.
         model_sha256: Content hash of the fp32 network.
-        table: Name of the calibration table whose scales were used.
+        table: Name of the calibration table whose scales were used, or of its file.
         table_sha256: Content hash of that table.
         calibration_set: Name of the set that the crops came from.
         crops: Number of crops behind SQNR, cosine and peak shift, and behind an OKS drop that has
@@ -100,6 +100,8 @@ class SensitivityReport:
         rank_agreement: Spearman's correlation of the ranking and the OKS drop, of the layers whose
             OKS drop was measured on `ap_crops`; None where there are fewer than three.
         search: What a search for a mixed table tried, as JSON.
+        table_file: Where the table lies, from the project's folder; None for the project's own.
+        table_note: What cannot be said of the table; None where its origin is known.
     """
 
     model: str
@@ -115,6 +117,8 @@ class SensitivityReport:
     left_out: tuple[str, ...]
     rank_agreement: float | None = None
     search: Mapping[str, Any] | None = None
+    table_file: str | None = None
+    table_note: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of `quantkit sensitivity --json`; figures not measured are null."""

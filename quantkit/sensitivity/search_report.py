@@ -128,6 +128,8 @@ class SearchReport:
         masks: Layers for which Winograd is switched off.
         joined_shuffles: How many channel shuffles are one layer instead of three.
         confirmed: On validation data.
+        table_note: What cannot be said of the table that it began with; None where its origin is
+            known.
     """
 
     model: str
@@ -149,6 +151,7 @@ class SearchReport:
     masks: tuple[str, ...] = ()
     joined_shuffles: int = 0
     confirmed: Confirmation | None = None
+    table_note: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object that stands under `search`."""

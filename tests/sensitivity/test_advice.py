@@ -107,10 +107,15 @@ def test_a_remedy_that_did_not_help_is_not_advised() -> None:
     assert found["clips"].remedy.startswith("no other threshold that was tried is better")
 
 
-def test_the_remedy_of_a_threshold_is_the_scale_to_write() -> None:
+def test_a_remedy_is_the_command_that_applies_it() -> None:
     case = with_facts(replace(TRIALS, threshold=12.7, threshold_gain=0.8), clipping=0.9)
     (found, *_) = advise(case)
-    assert found.remedy == "threshold 12.7: write 10.000000 in its line of the table"
+    edit = "quantkit table edit"
+    assert found.remedy == (f"threshold 12.7: {edit} best --threshold conv=12.7 --name best-moved")
+    *_, fp32 = advise(replace(case, table="../my tables/own.table"))
+    assert fp32.remedy == (
+        f"keep it in fp32: {edit} '../my tables/own.table' --fp32 conv --name own-mixed"
+    )
 
 
 def test_a_layer_that_makes_up_for_others_is_not_taken_out() -> None:
