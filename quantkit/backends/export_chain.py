@@ -1,9 +1,11 @@
 """The export: MMPose -> ONNX -> simplified ONNX -> ncnn, each compared with the one before it."""
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +24,17 @@ from quantkit.backends.export_report import (
     write_report,
 )
 from quantkit.backends.names import BackendName
+from quantkit.backends.network_check import check_conversion, check_pair
 from quantkit.backends.process import open_runner
-from quantkit.errors import InputError
+from quantkit.errors import InputError, QuantkitError
 from quantkit.model.export.compare import Outputs, check_difference, compare
 from quantkit.model.export.native import NativeRun
+from quantkit.model.export.onnx_file import operator_types
 from quantkit.model.export.simplify import repair_onnx, simplify_onnx
 from quantkit.model.export.to_ncnn import converter, onnx_to_ncnn
 from quantkit.model.export.to_onnx import exporter, mmpose_to_onnx
 from quantkit.model.network import put_right
+from quantkit.model.param import read_param
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.storage import from_here, sha256_file
@@ -70,6 +75,7 @@ def export(
         raise InputError(message)
     key = export_key(source, samples)
     if isinstance(source, NcnnFiles):
+        check_pair(source, samples[0].shape)
         pair, mended = put_right(source, work_dir)
         for note in mended:
             feedback.note(f"{source.param.name}: {note}")
@@ -86,7 +92,8 @@ def export(
     _remove_leftovers(work_dir)
     with tempfile.TemporaryDirectory(prefix=f".export-{os.getpid()}-", dir=work_dir) as folder:
         chain = _Chain(Path(folder), samples, bound, threads, feedback)
-        report = _moved(chain.run(source, key), work_dir)
+        with _as_the_user_knows_them(Path(folder), _name(source)):
+            report = _moved(chain.run(source, key), work_dir)
     write_report(report, work_dir)
     return report
 
@@ -118,6 +125,7 @@ class _Chain:
         self._finish("onnx -> simplified onnx", name, "onnxruntime", onnx, used, total, notes)
         raw.path.unlink()
         ncnn, used = onnx_to_ncnn(onnx, self.folder, shape)
+        check_conversion(read_param(ncnn.param), _name(source), lambda: operator_types(onnx.path))
         ncnn, notes = put_right(ncnn, self.folder)
         for note in notes:
             self.feedback.note(f"what pnnx wrote: {note}")
@@ -166,6 +174,33 @@ class _Chain:
     def _outputs(self, backend: BackendName, artifact: Artifact) -> list[Outputs]:
         with open_runner(backend, artifact, threads=self.threads) as runner:
             return list(runner.stream(self.samples))
+
+
+def _name(source: MMPoseSource | OnnxFile) -> str:
+    return source.config if isinstance(source, MMPoseSource) else source.path.name
+
+
+@contextmanager
+def _as_the_user_knows_them(folder: Path, name: str) -> Iterator[None]:
+    """Name a file of a step by what it was made of: it is gone when the message is read."""
+    forms = {
+        "raw.onnx": "",
+        ONNX: " (simplified)",
+        ".param": " (made by pnnx)",
+        ".bin": " (made by pnnx)",
+    }
+    inside = re.compile(rf"{re.escape(str(folder))}(/[^\s:;'\"]*)?")
+
+    def known(found: re.Match[str]) -> str:
+        return name + next((form for end, form in forms.items() if found[0].endswith(end)), "")
+
+    try:
+        yield
+    except QuantkitError as error:
+        text = inside.sub(known, str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
 
 
 def _remove_leftovers(work_dir: Path) -> None:

@@ -13,9 +13,12 @@ import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.backends.network_check import listed_types, unknown_types
 from quantkit.errors import InputError
 from quantkit.model.network import Network
+from quantkit.model.param import parse_param
 from quantkit.model.source import NcnnFiles
+from quantkit.storage import read_text
 
 REDUCED_PRECISION: Final = (
     "use_fp16_packed",
@@ -256,12 +259,22 @@ def _load(param: str, weights: str, names: tuple[str, str], options: _Options) -
     net.opt.lightmode = options.light
     net.opt.num_threads = options.threads
     if net.load_param(param) != 0:
-        message = "ncnn cannot read it: the magic, a count, a layer type or a parameter is wrong"
+        message = f"ncnn cannot read it: {_reason(param)}"
         raise InputError(message, path=param_name)
     if net.load_model(weights) != 0:
         message = "ncnn cannot load it: it is too short for its .param or belongs to another"
         raise InputError(message, path=weights_name)
     return net
+
+
+def _reason(param: str) -> str:
+    try:
+        unknown = unknown_types(parse_param(read_text(Path(param))).layers)
+    except InputError as error:
+        return str(error)
+    if unknown:
+        return f"it has no layer type {listed_types(unknown)}"
+    return "a parameter of a layer is wrong"
 
 
 def _extract(extractor: ncnn.Extractor, name: str) -> NDArray[np.float32]:

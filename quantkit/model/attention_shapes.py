@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from quantkit.model.param import Layer
-from quantkit.model.shape_rule import Rule, Shape, Shapes, one_to_one
+from quantkit.model.shape_rule import Misfit, Rule, Shape, Shapes, one_to_one
 
 
 def gemm_size(layer: Layer, bottoms: Shapes) -> tuple[int, int, int]:
@@ -26,6 +26,13 @@ def gemm_size(layer: Layer, bottoms: Shapes) -> tuple[int, int, int]:
     return rows, columns, inner
 
 
+def gemm_inner(layer: Layer, operand: Shape) -> int:
+    """Find K, as the operand has it that is no weight where the other one is."""
+    if layer.int_param(4, 0):
+        return operand[-1] if layer.int_param(3, 0) else operand[0]
+    return operand[0] if layer.int_param(2, 0) else operand[-1]
+
+
 def _gemm(layer: Layer, bottoms: Shapes) -> Shapes:
     if layer.int_param(11, 0):
         message = "a 3-D output is not supported"
@@ -40,7 +47,7 @@ def _matmul(layer: Layer, bottoms: Shapes) -> Shapes:
         second = (*second[:-2], second[-1], second[-2])
     if first[-1] != second[max(len(second) - 2, 0)]:
         message = f"cannot be multiplied: {bottoms}"
-        raise ValueError(message)
+        raise Misfit(message)
     outer = np.broadcast_shapes(first[:-2], second[:-2])
     rows, columns = first[-2:-1], second[-1:] if len(second) > 1 else ()
     return [(*outer, *rows, *columns) or (1,)]

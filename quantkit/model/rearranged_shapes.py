@@ -9,7 +9,7 @@ from itertools import permutations
 from typing import Final
 
 from quantkit.model.param import Layer
-from quantkit.model.shape_rule import Rule, Shape, Shapes, integers, one_to_one
+from quantkit.model.shape_rule import Misfit, Rule, Shape, Shapes, integers, one_to_one
 
 _NOT_GIVEN = -233
 _SIZES: Final[Mapping[int, tuple[int, ...]]] = {
@@ -41,8 +41,8 @@ def _reshape(layer: Layer, bottom: Shape) -> Shape:
     total, known = math.prod(bottom), math.prod(size for size in sizes if size != -1)
     shape = tuple(total // known if size == -1 else size for size in sizes)
     if math.prod(shape) != total:
-        message = f"{shape} has another number of elements"
-        raise ValueError(message)
+        message = f"{shape} has another number of elements than {bottom}"
+        raise Misfit(message)
     return shape
 
 
@@ -55,8 +55,8 @@ def _refuse_expressions(layer: Layer, *numbers: int) -> None:
 def _concat(layer: Layer, bottoms: Shapes) -> Shapes:
     axis = range(len(bottoms[0]))[layer.int_param(0, 0)]
     if len({shape[:axis] + shape[axis + 1 :] for shape in bottoms}) != 1:
-        message = "they differ in other axes than the joined one"
-        raise ValueError(message)
+        message = f"{bottoms} differ in other axes than the joined one"
+        raise Misfit(message)
     joined = sum(shape[axis] for shape in bottoms)
     return [_with(bottoms[0], axis, joined)]
 

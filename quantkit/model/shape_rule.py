@@ -9,8 +9,13 @@ Shapes = Sequence[Shape]
 Rule = Callable[[Layer, Shapes], Shapes]
 """From a layer and the shapes of its bottoms to the shapes of its tops.
 
-It may raise ValueError, IndexError, KeyError or ArithmeticError where they do not fit.
+It may raise ValueError, IndexError, KeyError or ArithmeticError where they do not fit, and
+`Misfit` where it is certain that ncnn could only compute nonsense or nothing.
 """
+
+
+class Misfit(ValueError):
+    """The shapes that meet in a layer do not go together."""
 
 
 def one_to_one(shape: Callable[[Layer, Shape], Shape]) -> Rule:

@@ -10,7 +10,7 @@ from typing import Final
 from quantkit.model.attention_shapes import ATTENTION_RULES
 from quantkit.model.param import Layer, Param
 from quantkit.model.rearranged_shapes import REARRANGED_RULES
-from quantkit.model.shape_rule import Rule, Shape, Shapes
+from quantkit.model.shape_rule import Misfit, Rule, Shape, Shapes
 from quantkit.model.windowed_shapes import WINDOWED_RULES
 
 _UNCHANGED: Final = """
@@ -56,23 +56,41 @@ def _tops(layer: Layer, bottoms: Shapes) -> Shapes:
         message = f"the shape that a layer of type {layer.type} makes is not known"
         raise layer.error(message)
     try:
-        tops = _RULES[layer.type](layer, bottoms)
+        return layer_shapes(layer, bottoms)
     except (ArithmeticError, IndexError, KeyError, ValueError) as error:
-        message = f"does not fit blobs of shape {bottoms}"
+        reason = f": {error}" if isinstance(error, Misfit) else ""
+        message = f"does not fit blobs of shape {bottoms}{reason}"
         raise layer.error(message) from error
+
+
+def layer_shapes(layer: Layer, bottoms: Shapes) -> Shapes:
+    """Compute the shapes of a layer's tops.
+
+    Raises:
+        Misfit: The bottoms do not go together, or leave nothing of the output.
+        ValueError: They do not fit, or are more than the rule of the type covers. IndexError,
+            KeyError and ArithmeticError likewise; a KeyError also where the type has no rule.
+    """
+    tops = _RULES[layer.type](layer, bottoms)
     if len(tops) != len(layer.tops) or any(size <= 0 for top in tops for size in top):
-        message = f"does not fit blobs of shape {bottoms}: its output would be {tops}"
-        raise layer.error(message)
+        message = f"its output would be {tops}"
+        raise Misfit(message)
     return tops
 
 
-def _given(layer: Layer) -> Shape:
+def own_shape(layer: Layer) -> Shape | None:
+    """Read the shape that an Input or MemoryData layer states; None where it states none."""
     sizes = [layer.int_param(number, 0) for number in (2, 11, 1, 0)]
     shape = tuple(size for size in sizes if size > 0)
-    if not shape and layer.type == "Input":
+    return shape or (None if layer.type == "Input" else (1,))
+
+
+def _given(layer: Layer) -> Shape:
+    shape = own_shape(layer)
+    if shape is None:
         message = f"the shape of input '{layer.tops[0]}' is not known; give it"
         raise layer.error(message)
-    return shape or (1,)
+    return shape
 
 
 def _unchanged(layer: Layer, bottoms: Shapes) -> Shapes:
@@ -86,7 +104,7 @@ def _binary(layer: Layer, bottoms: Shapes) -> Shapes:
     first, second = (expanded(shape, other, rank) for shape, other in (bottoms, bottoms[::-1]))
     if any(a != b and 1 not in (a, b) for a, b in zip(first, second, strict=True)):
         message = f"cannot be broadcast: {bottoms}"
-        raise ValueError(message)
+        raise Misfit(message)
     return [tuple(map(max, first, second))]
 
 

@@ -1,12 +1,15 @@
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import onnx as onnx_package
 import pytest
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
-from quantkit.backends import open_runner
+from quantkit.backends import export_chain, open_runner
 from quantkit.backends.export_chain import export
 from quantkit.backends.export_report import ExportReport, reusable_report
 from quantkit.errors import GateFailed, InputError
@@ -63,6 +66,41 @@ def test_each_step_reports_its_cost_and_its_difference(exported: ExportReport) -
         assert step.size_mb > 0
     files = {path.name for path in exported.ncnn.bin.parent.iterdir()}
     assert files == {"model.onnx", "model.param", "model.bin", "export.json"}
+
+
+def test_an_operator_without_a_counterpart_is_named_by_the_users_file(
+    onnx: OnnxFile, tmp_path: Path
+) -> None:
+    model = onnx_package.load(onnx.path)
+    steps = ("starts", [0]), ("ends", [2**31 - 1]), ("axes", [2]), ("steps", [2])
+    for name, values in steps:
+        model.graph.initializer.append(numpy_helper.from_array(np.array(values), name))
+    cut = helper.make_node("Slice", ["sum_relu", *(name for name, _ in steps)], ["cut"])
+    head = next(node for node in model.graph.node if node.name == "heatmap0")
+    head.input[0] = "cut"
+    model.graph.node.insert(list(model.graph.node).index(head), cut)
+    model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 8
+    onnx_package.save(model, onnx.path)
+    with pytest.raises(InputError) as caught:
+        export(onnx, onnx_crops(1), tmp_path / "work")
+    assert "pnnx left 1 operator of small.onnx that ncnn cannot run: 'Tensor.slice' (1 " in str(
+        caught.value
+    )
+    assert "made of ONNX Slice" in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["repair_onnx", "simplify_onnx", "onnx_to_ncnn"])
+def test_no_message_names_a_file_that_is_gone(
+    onnx: OnnxFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        message = f"cannot be read, nor can {arguments[1]}/net.bin; see {arguments[1]}"
+        raise InputError(message, path=cast("OnnxFile", arguments[0]).path)
+
+    monkeypatch.setattr(export_chain, step, refuse)
+    with pytest.raises(InputError, match=r"small\.onnx") as caught:
+        export(onnx, onnx_crops(1), tmp_path / "work")
+    assert ".export-" not in str(caught.value)
 
 
 def test_an_unchanged_network_is_reused_and_a_changed_one_is_not(

@@ -22,3 +22,12 @@ def read_onnx(path: Path) -> Any:
     except Exception as error:  # protobuf's, which has no types
         message = f"is not an ONNX model, or is damaged: {' '.join(str(error).split())[:200]}"
         raise InputError(message, path=path) from error
+
+
+def operator_types(path: Path) -> tuple[str, ...]:
+    """List the types of a network's nodes, each once.
+
+    Raises:
+        InputError: As for `read_onnx`.
+    """
+    return tuple(dict.fromkeys(node.op_type for node in read_onnx(path).graph.node))
