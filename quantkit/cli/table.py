@@ -1,19 +1,26 @@
-"""`quantkit table`: check, show and compare calibration tables, ncnn2table's own included."""
+"""`quantkit table`: check, show, compare and edit calibration tables, ncnn2table's own included."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantkit.cli.console import feedback, results
-from quantkit.cli.options import JsonOption, ProjectOption
+from quantkit.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    ProjectOption,
+    ThreadsOption,
+    open_project,
+)
 from quantkit.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
     from quantkit.project.table_files import TableModel
 
 app = typer.Typer(
-    help="Check, show and compare calibration tables, ncnn2table's own included.",
+    help="Check, show, compare and edit calibration tables, ncnn2table's own included.",
     no_args_is_help=True,
 )
 
@@ -92,6 +99,64 @@ def diff(first: TableArgument, second: TableArgument, as_json: JsonOption = Fals
     else:
         names = ("first", "second") if first.name == second.name else (first.stem, second.stem)
         results().print(diff_table(found, *names))
+
+
+@app.command()
+def edit(
+    table: Annotated[
+        str, typer.Argument(help="Name of a table in tables/, or the path of any table.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the table that is written.")],
+    fp32: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave layers in fp32: a name, 'conv_6*' or type:TYPE; repeatable."),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(help="LAYER=VALUE: the input value that becomes 127; repeatable."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the .json.")] = None,
+    project: ProjectOption = None,
+    threads: ThreadsOption = 2,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a table that differs from another one in some layers, and keep the reason."""
+    from quantkit.project.table_editing import TableEdit, edit_table
+    from quantkit.storage import json_text
+
+    change = TableEdit(tuple(fp32 or ()), _thresholds(threshold or ()), reason)
+    with feedback() as shown:
+        edited = edit_table(
+            open_project(project, shown),
+            table,
+            change,
+            name,
+            threads=threads,
+            feedback=shown,
+            overwrite=overwrite,
+        )
+    if as_json:
+        typer.echo(json_text(edited.to_json()), nl=False)
+    else:
+        typer.echo("\n".join(edited.lines()))
+
+
+def _thresholds(given: Iterable[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for text in given:
+        layer, _, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+        if not layer or number is None:
+            message = f"--threshold '{text}' is not LAYER=VALUE, such as conv_3=14.17"
+            raise InputError(message)
+        if found.setdefault(layer, number) != number:
+            message = f"--threshold gives layer '{layer}' two values"
+            raise InputError(message)
+    return found
 
 
 def _against(model: "TableModel | None") -> str:

@@ -8,7 +8,9 @@ from typing import Any
 from quantkit.backends.child import in_child
 from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.provenance import Provenance, provenance, write_table
-from quantkit.model.network import read_network
+from quantkit.calibration.table import CalibrationTable, read_table
+from quantkit.model.eligibility import int8_layers
+from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.calibration_request import NAMES, CalibrationRequest
@@ -21,14 +23,14 @@ from quantkit.project.table_location import existing_table, find_table, table_la
 from quantkit.project.table_making import make_table
 from quantkit.project.table_origin import (
     is_unchanged,
-    provenance_of,
+    known_provenance,
     refuse_another,
     table_origin,
     wanted_origin,
 )
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.resolve import resolve
-from quantkit.storage import from_here
+from quantkit.storage import from_here, sha256_file
 
 
 @dataclass(frozen=True)
@@ -143,17 +145,50 @@ def calibrate_model(
     return ready_table(project, table.stem, exported=exported, feedback=feedback)
 
 
-def ready_table(
+@dataclass(frozen=True)
+class OpenedTable:
+    """A table with the network that it belongs to.
+
+    Attributes:
+        table: The file.
+        fp32: The fp32 network as it was exported.
+        prepared: The fp32 network that the table belongs to, which may be the same.
+        exported: `fp32`, read.
+        network: `prepared`, read.
+        origin: Where the table comes from, as far as it is known; of a table that was edited
+            since, what it was before.
+        intact: Whether `origin` is of the table as it is.
+        note: What cannot be said of the table; None where its origin is known.
+    """
+
+    table: Path
+    fp32: NcnnFiles
+    prepared: NcnnFiles
+    exported: Network
+    network: Network
+    origin: Provenance
+    intact: bool
+    note: str | None
+
+    def left_out(self, scales: CalibrationTable) -> dict[str, str]:
+        """Say why layers that have no scales have none, as far as it is known."""
+        told = self.origin.left_out
+        names = [*told, *(layer.name for layer in int8_layers(self.network))]
+        absent = [name for name in dict.fromkeys(names) if name not in scales.layers]
+        return {name: told.get(name, "has no lines in the table") for name in absent}
+
+
+def open_table(
     project: Project,
     name: str | Path,
     *,
     exported: ExportReport | None = None,
     threads: int = 2,
     feedback: Feedback,
-) -> Calibrated:
-    """Open a table with its int8 model; a method's table of the project that is absent is made.
+) -> OpenedTable:
+    """Find a table and its network; a method's table of the project that is absent is made.
 
-    A table without a `.json`, or with one of what it was before an edit, is used all the same:
+    A table without a `.json`, or with one of what it was before an edit, is taken all the same:
     what is not known of it is not checked.
 
     Args:
@@ -169,7 +204,7 @@ def ready_table(
     """
     table = find_table(project, name)
     if not table.is_file() and table_label(project, table) in NAMES:
-        return calibrate_model(
+        calibrate_model(
             project,
             CalibrationRequest(method=table.stem),
             exported=exported,
@@ -183,13 +218,30 @@ def ready_table(
         refuse_another(project, table, known.described, network)
     prepared = own_network(table, known, fp32)
     own = read_network(prepared)
-    written = write_int8(project, own, prepared, table)
-    origin = provenance_of(project, table, known, network, own)
+    origin = known_provenance(project, known, network, own)
+    return OpenedTable(table, fp32, prepared, network, own, origin, known.intact, known.note)
+
+
+def ready_table(
+    project: Project,
+    name: str | Path,
+    *,
+    exported: ExportReport | None = None,
+    threads: int = 2,
+    feedback: Feedback,
+) -> Calibrated:
+    """Open a table with its int8 model; arguments and errors are those of `open_table`."""
+    opened = open_table(project, name, exported=exported, threads=threads, feedback=feedback)
+    table, origin = opened.table, opened.origin
+    written = write_int8(project, opened.network, opened.prepared, table)
+    if not opened.intact:
+        scales = read_table(table)
+        origin = origin.of_table(scales, sha256_file(table), opened.left_out(scales))
     return Calibrated(
         table=table,
         calibration_set=origin.calibration_set,
-        fp32=fp32,
-        prepared=prepared,
+        fp32=opened.fp32,
+        prepared=opened.prepared,
         int8=written.files,
         layers=len(written.layers),
         left_out=origin.left_out,

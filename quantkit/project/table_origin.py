@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from quantkit.calibration.provenance import Provenance, package_versions, read_provenance
-from quantkit.calibration.table import read_table
 from quantkit.errors import InputError
-from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
 from quantkit.progress import Feedback
 from quantkit.project.calibration_request import CalibrationRequest
@@ -51,6 +49,7 @@ def is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> bo
         and origin.model_sha256 == network.sha256
         and origin.versions == package_versions()
         and origin.table_sha256 == sha256_file(table)
+        and origin.parent is None
     )
 
 
@@ -132,38 +131,24 @@ def refuse_another(project: Project, table: Path, origin: Provenance, network: N
         raise InputError(message, path=table)
 
 
-def provenance_of(
-    project: Project,
-    table: Path,
-    origin: TableOrigin,
-    exported: Network,
-    prepared: Network,
+def known_provenance(
+    project: Project, origin: TableOrigin, exported: Network, prepared: Network
 ) -> Provenance:
     """Describe a table that is about to be used, as far as it is known.
 
     Args:
         project: The project.
-        table: The table.
-        origin: What its `.json` says.
+        origin: What the `.json` of the table says.
         exported: The fp32 network as it was exported.
         prepared: The fp32 network that the table belongs to.
-
-    Raises:
-        InputError: The table cannot be read or is malformed.
     """
-    if origin.described is not None and origin.intact:
-        return origin.described
-    scales, sha256 = read_table(table), sha256_file(table)
-    told = origin.described and origin.described.left_out
-    absent = [one.name for one in int8_layers(prepared) if one.name not in scales.layers]
-    left_out = {name: (told or {}).get(name, "has no lines in the table") for name in absent}
     if origin.described is None:
         described = _undescribed(exported, prepared)
+    elif origin.intact or not _other_set(project, origin.described):
+        described = origin.described
     else:
-        described = replace(origin.described, unknown=origin.unknown)
-        if _other_set(project, described):
-            described = replace(described, calibration_set=None, calibration_set_sha256=None)
-    return replace(described, unknown=origin.unknown).of_table(scales, sha256, left_out)
+        described = replace(origin.described, calibration_set=None, calibration_set_sha256=None)
+    return replace(described, unknown=origin.unknown)
 
 
 def _undescribed(exported: Network, prepared: Network) -> Provenance:

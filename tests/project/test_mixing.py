@@ -106,6 +106,23 @@ def test_the_layers_for_which_int8_pays_are_int8_where_that_holds_the_bounds(
     assert report.layer_noise == 0.01
 
 
+def test_a_search_begins_with_a_table_of_unknown_origin(project: Project, base: Calibrated) -> None:
+    own = project.root / "own.table"
+    shutil.copy(base.table, own)
+    given = phone(base, project.root)
+    request = MixRequest(own, bounds=LOOSE, latency=given, calib_set="small-random-8-seed0")
+    report = mix_table(project, request, feedback=Feedback())
+    assert report.base == "own.table"
+    assert "there is no own.json" in (report.table_note or "")
+    origin = read_provenance(project.tables_dir / "mixed.json")
+    assert origin.unknown == "there is no own.json beside it"
+    assert origin.calibration_set == "small-random-8-seed0"
+    # A table that was edited since is another search.
+    own.write_text(read_table(own).without(["head"]).text())
+    with pytest.raises(InputError, match="is there already"):
+        mix_table(project, request, feedback=Feedback())
+
+
 def test_both_lines_of_a_layer_in_fp32_are_left_out_and_the_reason_is_beside_the_table(
     project: Project, base: Calibrated
 ) -> None:
