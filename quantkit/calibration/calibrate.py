@@ -8,7 +8,8 @@ import numpy as np
 from quantkit.calibration.blob_statistics import BlobStatistics
 from quantkit.calibration.methods import Method, method_named
 from quantkit.calibration.statistics import ActivationStatistics
-from quantkit.calibration.table import CalibrationTable, name_problem, printed, scale_problem
+from quantkit.calibration.table import CalibrationTable
+from quantkit.calibration.table_lines import activation_problem, name_problem, printed
 from quantkit.calibration.weight_scales import LevelRule, WeightScales, weight_scales
 from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers
 from quantkit.model.network import Network
@@ -120,9 +121,9 @@ def _problem(
         return "no statistics were collected of its input"
     if statistics.absmax == 0:
         return "its input is zero on every calibration crop, so its range is unknown"
-    if (problem := scale_problem(scale)) is not None:
+    if (problem := activation_problem(scale)) is not None:
         return f"its activation: {problem}"
-    problems = (scale_problem(one) for one in weights.scales)
+    problems = (activation_problem(one) for one in weights.scales)
     return name_problem(layer.name) or next(filter(None, problems), None)
 
 

@@ -16,7 +16,7 @@ from quantkit.calibration.aciq import gaussian_clip
 from quantkit.calibration.calibrate import Calibration, calibrate
 from quantkit.calibration.statistics import ActivationStatistics, collect
 from quantkit.calibration.streaming import collect_streaming
-from quantkit.calibration.table import printed
+from quantkit.calibration.table_lines import printed
 from quantkit.calibration.weight_scales import DEAD_SCALE, ncnn2table_levels, scale_count
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network

@@ -1,20 +1,28 @@
 """The calibration table: ncnn2table's text form, read strictly and written to the byte."""
 
-import math
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from quantkit.errors import InputError
-from quantkit.storage import read_text
+import numpy as np
+from numpy.typing import NDArray
 
-WEIGHT_SUFFIX = "_param_0"
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_NOT_FINITE = re.compile(r"[+-]?(inf|infinity|nan)(\(.*\))?", re.ASCII | re.IGNORECASE)
-_LONGEST_KEY = 255  # ncnn2int8 cuts longer keys and then finds no scales for the layer
-_FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+from quantkit.calibration.finding import refuse
+from quantkit.calibration.line_findings import line_findings
+from quantkit.calibration.table_lines import (
+    WEIGHT_SUFFIX,
+    Entries,
+    Row,
+    TableLine,
+    activation_problem,
+    layer_of,
+    name_problem,
+    table_lines,
+    table_text,
+    weight_problem,
+)
+from quantkit.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class CalibrationTable:
         weight_scales: Layer name to scales, one per output channel, or per group of a
             ConvolutionDepthWise.
         activation_scales: Layer name to the scale of its input blob.
+        others: Key to scales of the rows that ncnn2table writes for layers of other types, such as
+            `attention_param_3`; kept as they are, as those layers stay fp32 here.
         source: Where the table was read, None for a computed one; not part of equality.
 
     Raises:
@@ -55,15 +65,16 @@ class CalibrationTable:
 
     weight_scales: Mapping[str, tuple[float, ...]]
     activation_scales: Mapping[str, float]
+    others: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     source: TableSource | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, scales in self.weight_scales.items():
-            problem = name_problem(name) or next(filter(None, map(scale_problem, scales)), None)
+            problem = name_problem(name) or next(filter(None, map(weight_problem, scales)), None)
             if problem is not None or not scales:
                 raise self.error(problem or f"layer '{name}' has no weight scales", name)
         for name, scale in self.activation_scales.items():
-            problem = name_problem(name) or scale_problem(scale)
+            problem = name_problem(name) or activation_problem(scale)
             if problem is not None:
                 message = f"activation of layer '{name}': {problem}"
                 raise self.error(message, name)
@@ -74,9 +85,10 @@ class CalibrationTable:
         return tuple(name for name in self.weight_scales if name in self.activation_scales)
 
     def text(self) -> str:
-        """Write ncnn2table's text form: all weight lines, then all activation lines."""
+        """Write ncnn2table's text form: all weight lines, all activation lines, the others."""
         lines = [_line(name + WEIGHT_SUFFIX, s) for name, s in self.weight_scales.items()]
         lines += [_line(name, (s,)) for name, s in self.activation_scales.items()]
+        lines += [_line(key, s) for key, s in self.others.items()]
         return "".join(lines)
 
     def without(self, names: Collection[str]) -> Self:
@@ -105,8 +117,25 @@ class CalibrationTable:
         line = self.source.lines.get(key)
         return InputError(message, path=self.source.path or "table", line=line)
 
+    def weight_array(self, name: str) -> NDArray[np.float32]:
+        """Give a layer's weight scales as divisors: 1 where a channel without weights has 0."""
+        scales = np.array(self.weight_scales[name], np.float32)
+        return np.where(scales == 0, np.float32(1), scales)
+
+    def entries(self) -> Entries:
+        """Lay the scales out by line, as `table_lines.entries` does those of a file."""
+        lines = self.source.lines if self.source else {}
+        others = {k: v for k, v in self.others.items() if k.endswith(WEIGHT_SUFFIX)}
+        weights = {k + WEIGHT_SUFFIX: v for k, v in self.weight_scales.items()} | others
+        return Entries(
+            {layer_of(key): Row(lines.get(key), len(s), s) for key, s in weights.items()},
+            {name: Row(lines.get(name), 1, (s,)) for name, s in self.activation_scales.items()},
+            {key: lines.get(key) for key in self.others.keys() - others.keys()},
+        )
+
     def _names(self) -> list[str]:
-        return list(dict.fromkeys([*self.weight_scales, *self.activation_scales]))
+        others = map(layer_of, self.others)
+        return list(dict.fromkeys([*self.weight_scales, *self.activation_scales, *others]))
 
     def _require(self, names: Collection[str]) -> None:
         known = set(self._names())
@@ -121,6 +150,7 @@ class CalibrationTable:
             self,
             weight_scales={k: v for k, v in self.weight_scales.items() if k in kept},
             activation_scales={k: v for k, v in self.activation_scales.items() if k in kept},
+            others={k: v for k, v in self.others.items() if layer_of(k) in kept},
         )
 
 
@@ -130,7 +160,7 @@ def read_table(path: Path) -> CalibrationTable:
     Raises:
         InputError: The file cannot be read or is not a table; the line is named.
     """
-    return parse_table(read_text(path), path)
+    return parse_table(table_text(path), path)
 
 
 def parse_table(text: str, path: Path | None = None) -> CalibrationTable:
@@ -141,100 +171,35 @@ def parse_table(text: str, path: Path | None = None) -> CalibrationTable:
         path: Where it was read, for the error messages.
 
     Raises:
-        InputError: With the line: a blank line, a count, a number, a repeated key, a scale
-            that is not positive and finite, or a name that ncnn2int8 would not find again.
+        InputError: The first error that `line_findings` has; whatever is less is read.
 
     Example:
-        >>> parse_table("conv_param_0 1.0 \n\nconv 2.0 \n")
+        >>> parse_table("\n")
         Traceback (most recent call last):
-        quantkit.errors.InputError: table:2: blank line, where ncnn2int8 stops reading: remove it
+        quantkit.errors.InputError: table: holds no scales; calibrate again
     """
+    lines = table_lines(text)
+    refuse(line_findings(lines), path or "table")
+    given = [line for line in lines if line.key and not line.comment]
+    activations = {x.key: _scales(x)[0] for x in given if x.weights_of is None}
+    first = min(line.number for line in given if line.weights_of is None)
     weights: dict[str, tuple[float, ...]] = {}
-    activations: dict[str, float] = {}
-    lines: dict[str, int] = {}
-    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
-        if line.startswith("#"):
-            continue
-        problem = _line_problem(line, lines)
-        if problem is not None:
-            raise InputError(problem, path=path or "table", line=number)
-        key, *values = line.split()
-        lines[key] = number
-        if key.endswith(WEIGHT_SUFFIX):
-            weights[key.removesuffix(WEIGHT_SUFFIX)] = tuple(map(float, values))
-        else:
-            activations[key] = float(values[0])
-    if not lines:
-        message = "holds no scales; calibrate again, or run the network in fp32"
-        raise InputError(message, path=path or "table")
-    return CalibrationTable(weights, activations, TableSource(path, lines))
+    others: dict[str, tuple[float, ...]] = {}
+    for line in given:
+        # ncnn2table writes the rows of layers that have weight scales alone behind all others.
+        alone = line.number > first and line.layer not in activations
+        if line.weights_of or (line.weights_of == 0 and alone):
+            others[line.key] = _scales(line)
+        elif line.weights_of == 0:
+            weights[line.layer] = _scales(line)
+    source = TableSource(path, {line.key: line.number for line in given})
+    return CalibrationTable(weights, activations, others, source)
 
 
-def printed(scale: float) -> float:
-    """Round a scale to the six decimals that the table keeps.
-
-    Example:
-        >>> printed(1 / 3)
-        0.333333
-    """
-    return float(f"{scale:f}")
-
-
-def name_problem(name: str) -> str | None:
-    """Say why a layer of this name cannot be in a table, or None."""
-    if not name or name.startswith("#") or any(c.isspace() for c in name):
-        return f"layer name '{name}' is empty, starts with '#' or has a space: rename the layer"
-    if "_param_" in name:
-        return f"layer name '{name}' contains '_param_', which ncnn2int8 misfiles: rename the layer"
-    if len(name + WEIGHT_SUFFIX) > _LONGEST_KEY:
-        return (
-            f"layer name '{name[:40]}...' is too long: a key has at most {_LONGEST_KEY} characters"
-        )
-    return None
-
-
-def scale_problem(scale: float) -> str | None:
-    """Say why a scale cannot be in a table, or None."""
-    if not math.isfinite(scale) or scale > _FLOAT32_MAX:
-        return f"the scale {scale} is not a finite float32"
-    if scale < 0 or printed(scale) == 0:
-        return f"the scale {scale:g} is not positive, or is written as 0.000000"
-    return None
+def _scales(line: TableLine) -> tuple[float, ...]:
+    assert line.scales is not None
+    return line.scales
 
 
 def _line(key: str, scales: tuple[float, ...]) -> str:
     return f"{key} " + "".join(f"{scale:f} " for scale in scales) + "\n"
-
-
-def _line_problem(line: str, earlier: Mapping[str, int]) -> str | None:
-    if not line.strip():
-        return "blank line, where ncnn2int8 stops reading: remove it"
-    key, *values = line.split()
-    if not values:
-        return f"expected a name and its scales, got '{line.strip()[:60]}'"
-    if key in earlier:
-        return f"'{key[:60]}' stands in line {earlier[key]} already: remove one"
-    if not key.endswith(WEIGHT_SUFFIX) and len(values) != 1:
-        return f"activation '{key[:60]}' has {len(values)} scales, expected 1"
-    return _key_problem(key) or next(
-        (f"'{key[:60]}': {problem}" for problem in map(_value_problem, values) if problem), None
-    )
-
-
-def _key_problem(key: str) -> str | None:
-    name = key.removesuffix(WEIGHT_SUFFIX)
-    if re.search(r"_param_\d+$", name):
-        return f"'{key[:60]}' is of a layer type that is not quantized here: remove the line"
-    return name_problem(name)
-
-
-def _value_problem(value: str) -> str | None:
-    if _NOT_FINITE.fullmatch(value):
-        return (
-            f"the scale is {value}, as ncnn2table writes it for zeros only: put 1.000000 there,"
-            " or remove both lines of the layer to leave it in fp32"
-        )
-    if not _NUMBER.fullmatch(value):
-        return f"'{value[:40]}' is not a number"
-    problem = scale_problem(float(value))
-    return problem and f"{problem}: remove both lines of the layer to leave it in fp32"

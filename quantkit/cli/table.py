@@ -47,8 +47,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Find what is wrong with a table; exit with 1 if a layer would be wrong or lost."""
+    from quantkit.calibration.finding import counts
     from quantkit.project.table_files import check_table_file, findings_json
-    from quantkit.quantization.finding import counts
     from quantkit.report.table import findings_sentence
     from quantkit.storage import from_here, json_text
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from quantkit.calibration.table import read_table
 from quantkit.errors import InputError
 from quantkit.model.eligibility import quantized_layers
 from quantkit.model.network import Network, read_network, write_network
@@ -18,6 +17,7 @@ from quantkit.project.table_location import existing_table, work_stem
 from quantkit.project.table_origin import note_origin, table_origin
 from quantkit.quantization.int8 import quantize
 from quantkit.quantization.loaded import LoadedLayers, loaded_layers
+from quantkit.quantization.table_lint import fitting_table
 from quantkit.storage import from_here
 
 
@@ -98,7 +98,7 @@ def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path)
         InputError: The table does not fit the network, or the files cannot be written.
         BackendDied: ncnn died of the int8 model.
     """
-    scales, stem = read_table(table), work_stem(project, table)
+    scales, stem = fitting_table(table, network), work_stem(project, table)
     int8 = quantize(network, scales)
     files = NcnnFiles(
         param=project.work_dir / f"{stem}-int8.param",

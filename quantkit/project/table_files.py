@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from quantkit.calibration.finding import Finding, counts
 from quantkit.calibration.provenance import Provenance, read_provenance
 from quantkit.calibration.table import read_table
+from quantkit.calibration.table_lines import table_text
 from quantkit.errors import InputError
 from quantkit.model.network import Network, read_network
 from quantkit.model.param import read_param
@@ -17,11 +19,10 @@ from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model
 from quantkit.project.prepared import network_beside
-from quantkit.quantization.finding import Finding, counts
 from quantkit.quantization.table_diff import TableDiff, diff_tables
 from quantkit.quantization.table_lint import lint_table
 from quantkit.quantization.table_rows import TableRow, table_rows
-from quantkit.storage import read_bytes, sha256_file
+from quantkit.storage import sha256_file
 
 SCHEMA = 1
 
@@ -87,7 +88,7 @@ def check_table_file(table: Path, model: TableModel | None) -> tuple[Finding, ..
     Raises:
         InputError: The file cannot be read.
     """
-    text = read_bytes(table).decode("utf-8", "replace")
+    text = table_text(table)
     if model is None:
         return lint_table(text)
     findings = lint_table(text, model.network, model.shapes)

@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.calibration.finding import Finding
+from quantkit.calibration.table_lines import Entries, Row
 from quantkit.calibration.weight_integers import to_int8
 from quantkit.calibration.weight_scales import scale_count
 from quantkit.calibration.winograd_bound import (
@@ -19,8 +21,6 @@ from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
 from quantkit.model.nonnegative import nonnegative_blobs
 from quantkit.model.param import Layer
-from quantkit.quantization.finding import Finding
-from quantkit.quantization.table_lines import Entries, TableLine
 
 _WORTHWHILE: Final = 1.25
 
@@ -38,10 +38,10 @@ def level_findings(network: Network, table: Entries) -> Iterator[Finding]:
     """
     nonnegative = nonnegative_blobs(network.param)
     for layer in int8_layers(network):
-        line = table.weights.get(layer.name)
-        if line is not None and layer.name in table.activations and may_run_winograd(layer):
+        row = table.weights.get(layer.name)
+        if row is not None and layer.name in table.activations and may_run_winograd(layer):
             yield from _layer_findings(
-                network, layer, line, nonnegative=layer.bottoms[0] in nonnegative
+                network, layer, row, nonnegative=layer.bottoms[0] in nonnegative
             )
 
 
@@ -67,9 +67,9 @@ def _largest(integers: NDArray[np.int8]) -> NDArray[np.int64]:
 
 
 def _layer_findings(
-    network: Network, layer: Layer, line: TableLine, *, nonnegative: bool
+    network: Network, layer: Layer, row: Row, *, nonnegative: bool
 ) -> Iterator[Finding]:
-    scales, rows = line.scales, weight_rows(network, layer)
+    scales, rows = row.scales, weight_rows(network, layer)
     if scales is None or len(scales) != len(rows):
         return
     integers = _integers(rows, scales)
@@ -85,10 +85,10 @@ def _layer_findings(
         )
         if wide.any():
             fix = f"at most {int(allowed[wide].min())} levels are safe: calibrate again"
-            yield Finding("error", line.number, layer.name, message, fix)
+            yield Finding("error", row.line, layer.name, message, fix)
         else:
             fix = "compare it on your crops with Winograd switched off, or leave it in fp32"
-            yield Finding("warning", line.number, layer.name, message, fix)
+            yield Finding("warning", row.line, layer.name, message, fix)
     elif levels.max() <= FEWEST_LEVELS and np.median(allowed) > _WORTHWHILE * FEWEST_LEVELS:
         message = f"has 6-bit weights where {int(np.median(allowed))} levels are safe"
-        yield Finding("hint", line.number, layer.name, message, "calibrate again with quantkit")
+        yield Finding("hint", row.line, layer.name, message, "calibrate again with quantkit")

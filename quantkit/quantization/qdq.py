@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from quantkit.calibration.table import CalibrationTable
 from quantkit.errors import InputError
 from quantkit.model.export.onnx_file import read_onnx
@@ -73,7 +71,7 @@ def to_qdq(
     for name in int8:
         node = matched.nodes[name]
         writing.quantize_input(node.index, name, table.activation_scales[name])
-        scales = np.array(table.weight_scales[name], np.float32)
+        scales = table.weight_array(name)
         rows = to_int8(prepared.weights[name]["weight"], scales)
         writing.quantize_weight(node, name, rows, scales)
     writing.finish()

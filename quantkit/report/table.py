@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from quantkit.quantization.finding import Finding, counts
+from quantkit.calibration.finding import Finding, counts
 from quantkit.quantization.table_diff import ScaleChange, TableDiff
 from quantkit.quantization.table_rows import TableRow
 

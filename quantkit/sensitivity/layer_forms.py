@@ -51,7 +51,7 @@ class LayerForms:
             name: The layer.
             levels: What the largest weight of each channel becomes; by default as in the table.
         """
-        scales = np.array(self.table.weight_scales[name], np.float32)
+        scales = self.table.weight_array(name)
         weight = np.asarray(self.fp32.weights[name]["weight"], np.float32)
         if levels is not None:
             largest = np.abs(weight.reshape(len(scales), -1)).max(axis=1)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.calibration.table import printed
+from quantkit.calibration.table_lines import printed
 from quantkit.calibration.weight_integers import to_int8
 from quantkit.calibration.winograd_bound import MOST_EXACT, largest_sums, may_run_winograd
 from quantkit.model.param import Layer

@@ -10,7 +10,8 @@ import numpy as np
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.calibration.provenance import package_versions
 from quantkit.calibration.statistics import ActivationStatistics
-from quantkit.calibration.table import CalibrationTable, printed
+from quantkit.calibration.table import CalibrationTable
+from quantkit.calibration.table_lines import printed
 from quantkit.journal import Journal
 from quantkit.model.graph import Graph
 from quantkit.model.network import Network

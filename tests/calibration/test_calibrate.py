@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from quantkit.calibration import METHODS
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.statistics import ActivationStatistics, collect
-from quantkit.calibration.table import parse_table, printed
+from quantkit.calibration.table import parse_table
+from quantkit.calibration.table_lines import printed
 from quantkit.calibration.weight_scales import weight_scales
 from quantkit.errors import InputError
 from quantkit.model.eligibility import int8_layers

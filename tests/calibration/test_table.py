@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantkit.calibration.table import CalibrationTable, parse_table, printed, read_table
+from quantkit.calibration.table import CalibrationTable, parse_table, read_table
+from quantkit.calibration.table_lines import printed
 from quantkit.errors import InputError
 
 NAMES = st.text(
@@ -60,26 +61,36 @@ def test_weight_lines_come_before_all_activation_lines() -> None:
     [
         ("", "blank line"),
         ("   ", "blank line"),
-        ("conv", "expected a name and its scales"),
-        ("conv_param_0", "expected a name and its scales"),
-        ("conv 1.0 2.0", "has 2 scales, expected 1"),
-        ("conv x", "'x' is not a number"),
-        ("conv 1_0", "'1_0' is not a number"),
-        ("conv 0x10", "'0x10' is not a number"),
-        ("conv ٣", "'٣' is not a number"),
-        ("conv_param_0 1.0 inf", "the scale is inf.*put 1.000000 there"),
-        ("conv nan", "the scale is nan"),
-        ("conv -nan(ind)", "the scale is -nan"),
-        ("conv 1e39", "not a finite float32"),
-        ("conv 1e999", "not a finite float32"),
-        ("conv 0.0000001", "written as 0.000000"),
-        ("conv 0.000000", "written as 0.000000"),
-        ("conv -3.0", "not positive"),
-        ("first_param_0 1.0", "stands in line 1 already"),
+        ("conv", "no scales follow the name"),
+        ("conv_param_0", "no scales follow the name"),
+        ("conv 1.0 2.0", "has 2 activation scales instead of 1"),
+        ("conv x", "'x', which is not a number"),
+        ("conv 1_0", "'1_0', which is not a number"),
+        ("conv 0x10", "'0x10', which is not a number"),
+        ("conv ٣", "'٣', which is not a number"),
+        (
+            "conv_param_0 1.0 inf",
+            "is inf, which is not finite; put 1.000000 there if all .* else 127",
+        ),
+        ("conv nan", "is nan, which is not finite"),
+        ("conv -nan(ind)", r"is -nan\(ind\), which is not finite"),
+        ("conv 1e39", "which is not finite"),
+        ("conv 1e999", "which is not finite"),
+        ("conv 0.0000001", "is zero, or too small"),
+        ("conv 0.000000", "is zero, or too small"),
+        ("conv -3.0", "which is negative"),
+        ("first_param_0 2.0", "stands in line 1 already with other scales"),
         ("a_param_b 1.0", "contains '_param_'"),
-        ("a_param_1 1.0 2.0", "has 2 scales"),
-        ("a_param_1 1.0", "layer type that is not quantized"),
-        ("_param_0 1.0", "empty"),
+        ("a_param_10 1.0", "contains '_param_'"),
+        ("_param_0 1.0", "contains '_param_'"),
+        ("conv\t1.0", "has a tab, behind which ncnn2int8 drops a word"),
+        ("conv 1.0 \t", "has a tab by itself"),
+        ("\t", "has a tab by itself"),
+        ("conv\u00a01.0", "has a space"),
+        ("conv 1.0\rother 2.0", "what ncnn2int8 cuts off"),
+        ("conv 1.0\x00 2.0", "what ncnn2int8 cuts off"),
+        ("conv 1,5", "'1,5', which is not a number"),
+        ("conv \ufffd", "not UTF-8 text"),
         ("x" * 255 + " 1.0", "at most 255"),
     ],
 )
@@ -97,7 +108,8 @@ def test_a_table_without_scales_is_refused(text: str) -> None:
 
 def test_a_key_of_255_characters_is_the_longest() -> None:
     name = "x" * (255 - len("_param_0"))
-    assert parse_table(f"{name}_param_0 1.0 \n").weight_scales == {name: (1.0,)}
+    text = f"{name}_param_0 1.0 \n{name} 2.0 \n"
+    assert parse_table(text).weight_scales == {name: (1.0,)}
 
 
 def test_commented_lines_count_as_absent() -> None:
@@ -127,5 +139,79 @@ def test_a_layer_without_its_activation_line_stays_fp32() -> None:
 def test_a_table_cannot_be_made_with_a_scale_it_cannot_hold(scale: float) -> None:
     with pytest.raises(InputError):
         CalibrationTable({"a": (1.0,)}, {"a": scale})
-    with pytest.raises(InputError):
-        CalibrationTable({"a": (1.0, scale)}, {"a": 1.0})
+    if scale:  # A channel without weights may have a weight scale of zero.
+        with pytest.raises(InputError):
+            CalibrationTable({"a": (1.0, scale)}, {"a": 1.0})
+
+
+READ = "a_param_0 1.5 2.5 \nb_param_0 4.0 \na 3.25 \nb 5.0 \n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        READ + "\n",
+        READ + "  \n\n",
+        READ.removesuffix("\n"),
+        READ.replace("\n", "\r\n"),
+        READ.replace(" \n", "\n").replace("\n", "\n ").rstrip(" "),
+        READ + "b 5.0 \n",
+        READ.replace("a 3.25", "a \t3.25"),
+        READ.replace("a 3.25 ", "\ta 3.25\t"),
+        READ.replace("a 3.25", "a +3.25e0"),
+        "# made by hand\n" + READ + "  # the end, _param_0 of nothing\n",
+        "a 3.25\nb 5.0\na_param_0 1.5 2.5\nb_param_0 4.0\n",
+    ],
+)
+def test_what_ncnn2int8_reads_as_it_was_meant_is_read(text: str) -> None:
+    table = parse_table(text)
+    assert (table.weight_scales, table.activation_scales) == (
+        {"a": (1.5, 2.5), "b": (4.0,)},
+        {"a": 3.25, "b": 5.0},
+    )
+
+
+def test_a_byte_order_mark_and_utf_16_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.table"
+    path.write_bytes(READ.encode("utf-8-sig"))
+    with pytest.raises(InputError, match=r"t\.table:1: layer 'a': has a byte order mark"):
+        read_table(path)
+    path.write_bytes(READ.encode("utf-16"))
+    with pytest.raises(InputError, match=r"t\.table:1: "):
+        read_table(path)
+
+
+def test_rows_of_layers_with_weight_scales_alone_are_kept() -> None:
+    rows = "mha_param_0 7.0 8.0 \nmha_param_3 9.0 \nlstm_param_0 1.0 \n"
+    table = parse_table(READ + rows)
+    assert table.layers == ("a", "b")
+    assert table.text() == READ.replace("1.5 2.5", "1.500000 2.500000").replace(
+        "4.0", "4.000000"
+    ).replace("3.25", "3.250000").replace("5.0", "5.000000") + rows.replace(".0", ".000000")
+    assert table.without(["a", "mha"]).text() == (
+        "b_param_0 4.000000 \nb 5.000000 \nlstm_param_0 1.000000 \n"
+    )
+    assert table.only(["a"]).text() == "a_param_0 1.500000 2.500000 \na 3.250000 \n"
+
+
+@pytest.mark.parametrize("name", ["kl", "aciq"])
+def test_ncnn2tables_rows_of_attention_are_written_back_to_the_byte(
+    golden: Path, name: str
+) -> None:
+    path = golden / "attention_64x48" / f"{name}.table"
+    table = read_table(path)
+    assert table.text().encode() == path.read_bytes()
+    assert table.layers == ("conv_3", "conv_4", "linear_9")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a_param_0 1.0 \nb_param_1 2.0 \n", "has weight lines alone, so no layer becomes int8"),
+        ("a_param_0 1.0 \nb 2.0 \n", "has no layer with both its lines"),
+        ("b 2.0 \n", "has no layer with both its lines"),
+    ],
+)
+def test_a_table_that_makes_nothing_int8_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_table(text)

@@ -70,9 +70,11 @@ def test_a_bad_table_fails_the_gate_with_a_line_for_each_problem(
 def test_without_a_project_only_the_lines_are_checked(
     table: CalibrationTable, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert quantkit(capsys, "check", "t.table")[0] == 0
     Path("t.table").write_bytes(b"\xff\xfe 1.0\n")
     code, out, _ = quantkit(capsys, "check", "t.table")
-    assert code == 0
+    assert code == 1
+    assert "has bytes that are not UTF-8 text" in out
     assert out.endswith("(no model: only the lines were checked)\n")
     assert quantkit(capsys, "check", "other.table")[0] == 2
     assert quantkit(capsys, "check", "t.table", "--bin", "net.bin")[0] == 2

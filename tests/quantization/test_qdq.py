@@ -260,7 +260,7 @@ def test_the_table_of_another_network_is_refused(pair: Pair) -> None:
     network = small_network(np.random.default_rng(0))
     strange = CalibrationTable({"excite": (1.0,) * 32}, {"excite": 1.0})
     assert "excite" in network.param.by_name
-    with pytest.raises(InputError, match="layer 'excite' is not in the network"):
+    with pytest.raises(InputError, match="layer 'excite': its weight line is of a layer"):
         to_qdq(pair.onnx.path, pair.ncnn, strange)
 
 

@@ -23,15 +23,23 @@ def test_the_layers_with_both_lines_become_int8() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("head 4.0", "haed 4.0", r"t\.table:4: layer 'haed' is not in the network"),
-        ("head_param_0", "haed_param_0", r"t\.table:2: layer 'haed' is not in the network"),
-        ("head 4.0", "pool 4.0", r"t\.table:4: layer 'pool' is a Pooling without weights"),
-        ("2.0 \n", "2.0 2.0 \n", r"t\.table:2: layer 'head' needs 17 weight scales, got 18"),
-        ("1.0 1.0 ", "1.0 ", r"t\.table:1: layer 'depthwise' needs 16 weight scales, got 15"),
+        (
+            "head 4.0",
+            "haed 4.0",
+            r"t\.table:4: layer 'haed': its activation line is of a layer that is not",
+        ),
+        (
+            "head_param_0",
+            "haed_param_0",
+            r"t\.table:2: layer 'haed': its weight line is of a layer that is not",
+        ),
+        ("head 4.0", "pool 4.0", r"t\.table:4: layer 'pool': a Pooling has no weights"),
+        ("2.0 \n", "2.0 2.0 \n", r"t\.table:2: layer 'head': has 18 weight scales instead of 17"),
+        ("1.0 1.0 ", "1.0 ", r"t\.table:1: layer 'depthwise': has 15 weight scales instead of 16"),
         (
             "head_param_0 " + "2.0 " * 17 + "\n",
             "",
-            r"t\.table:3: layer 'head' has no weight scales",
+            r"t\.table:3: layer 'head': has no weight line",
         ),
     ],
 )
@@ -49,9 +57,9 @@ class _UncheckedTable(CalibrationTable):
 @pytest.mark.parametrize(
     ("weight", "activation", "message"),
     [
-        (np.inf, 1.0, "weight scale 3 of layer 'head' is inf"),
-        (np.nan, 1.0, "weight scale 3 of layer 'head' is nan"),
-        (1.0, np.inf, "activation scale of layer 'head' is not finite"),
+        (np.inf, 1.0, "layer 'head': weight scale 3 is inf"),
+        (np.nan, 1.0, "layer 'head': weight scale 3 is nan"),
+        (1.0, np.inf, "layer 'head': its activation scale is inf"),
     ],
 )
 def test_scales_that_are_not_finite_are_refused(
@@ -64,5 +72,5 @@ def test_scales_that_are_not_finite_are_refused(
 
 def test_a_layer_that_is_int8_already_is_refused() -> None:
     table = parse_table(RIGHT)
-    with pytest.raises(InputError, match="layer 'depthwise' is int8 already"):
+    with pytest.raises(InputError, match="layer 'depthwise': is int8 in the network already"):
         quantize(quantize(NETWORK, table), table)

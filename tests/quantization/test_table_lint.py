@@ -4,18 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantkit.calibration.finding import Finding, counts
 from quantkit.calibration.table import CalibrationTable, parse_table
+from quantkit.calibration.table_lines import entries, table_lines
+from quantkit.calibration.weight_scales import scale_count
 from quantkit.errors import InputError
 from quantkit.model.network import Network
 from quantkit.model.param import read_param
 from quantkit.model.shapes import blob_shapes
 from quantkit.model.weights import LayerWeights, Record, read_weights
-from quantkit.quantization.finding import Finding, counts
-from quantkit.quantization.table_lines import entries, table_lines
-from quantkit.quantization.table_lint import lint_table
+from quantkit.quantization.table_check import check_table
+from quantkit.quantization.table_lint import fitting_table, lint_table
 from tests.nets import INPUT, NetBuilder, crop, small_network
 from tests.quantization.agreement import simple_table
 
@@ -36,6 +38,12 @@ def table() -> CalibrationTable:
 
 def found(text: str, network: Network | None = NETWORK) -> list[tuple[str, int | None, str]]:
     return [(x.severity, x.line, x.message) for x in lint_table(text, network, SHAPES)]
+
+
+def given_scales(network: Network, name: str) -> tuple[float, ...]:
+    layer = network.param.layer(name)
+    rows = np.abs(network.weights[name]["weight"]).reshape(scale_count(layer), -1)
+    return tuple(float(x) for x in 127 / rows.max(axis=1))
 
 
 def one(findings: list[tuple[str, int | None, str]], message: str) -> tuple[str, int | None]:
@@ -185,9 +193,9 @@ def test_layers_that_the_runtime_gets_wrong_are_errors() -> None:
     net.conv("squeeze", "c", "d", (16, 8))
     network = net.build()
     shapes = blob_shapes(network.param, {INPUT: (4, 8, 8)})
+    names = ("grouped", "next", "squeeze")
     table = CalibrationTable(
-        {"grouped": (1.0, 1.0), "next": (1.0,) * 16, "squeeze": (1.0,) * 8},
-        {"grouped": 1.0, "next": 1.0, "squeeze": 1.0},
+        {name: given_scales(network, name) for name in names}, dict.fromkeys(names, 1.0)
     )
 
     def errors(table: CalibrationTable) -> list[str | None]:
@@ -221,13 +229,53 @@ def refused_at(text: str) -> int | str | None:
 
 
 @given(st.lists(LINE, max_size=8).map("\n".join))
-def test_any_text_is_read_and_what_the_strict_reader_refuses_is_named(text: str) -> None:
-    findings = lint_table(text, NETWORK, SHAPES)
-    for finding in findings:
+def test_the_reader_takes_what_has_no_error_and_names_the_first_otherwise(text: str) -> None:
+    findings = lint_table(text)
+    for finding in (*findings, *lint_table(text, NETWORK, SHAPES)):
         assert finding.text("t").isprintable()
     assert sum(counts(findings).values()) == len(findings)
-    refused = refused_at(text)
-    assert refused == "nothing" or any(finding.line == refused for finding in findings)
+    errors = [finding.line for finding in findings if finding.severity == "error"]
+    assert refused_at(text) == (errors[0] if errors else "nothing")
+
+
+VALID = simple_table(NETWORK, crop(np.random.default_rng(1)), LAYERS).text()
+DAMAGE = ["", "\n", "\r", "\t", " ", "\0", "\ufeff", "#", "x", "-", "0", "inf", ",", "_param_1"]
+
+
+DAMAGES = st.lists(
+    st.tuples(st.integers(0, len(VALID)), st.integers(0, 3), st.sampled_from(DAMAGE)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def refusal(path: Path) -> str | None:
+    """What is said where a file is not read for the network."""
+    try:
+        table = fitting_table(path, NETWORK)
+    except InputError as error:
+        return str(error)
+    check_table(NETWORK, table)
+    assert parse_table(table.text()).layers == table.layers
+    return None
+
+
+@settings(deadline=None, max_examples=60)
+@given(damages=DAMAGES)
+def test_quantize_reads_a_damaged_table_if_the_check_has_no_error(
+    damages: list[tuple[int, int, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = VALID
+    for place, length, put in damages:
+        text = text[:place] + put + text[place + length :]
+    path = tmp_path_factory.getbasetemp() / "damaged.table"
+    path.write_bytes(text.encode())
+    # What may overflow at run time is written all the same.
+    errors = [x for x in lint_table(text, NETWORK) if x.severity == "error"]
+    errors = [x for x in errors if "Winograd" not in x.message]
+    said = refusal(path)
+    assert (said is None) == (not errors)
+    assert said is None or said.endswith(errors[0].sentence)
 
 
 @given(st.lists(LINE, max_size=8).map("\n".join))

@@ -7,7 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.calibration.table import CalibrationTable, printed
+from quantkit.calibration.table import CalibrationTable
+from quantkit.calibration.table_lines import printed
 from quantkit.calibration.winograd_bound import MOST_EXACT, largest_sums, may_run_winograd
 from quantkit.model.eligibility import is_depthwise
 from quantkit.model.graph import Graph

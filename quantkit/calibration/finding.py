@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal, get_args
+
+from quantkit.errors import InputError
 
 Severity = Literal["error", "warning", "hint"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -34,8 +37,33 @@ class Finding:
     def text(self, path: str) -> str:
         """Write it as one line, as compilers do."""
         place = path if self.line is None else f"{path}:{self.line}"
+        return f"{place}: {self.severity}: {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """The layer, what is wrong and what to do."""
         layer = "" if self.layer is None else f"layer '{shortened(self.layer)}': "
-        return f"{place}: {self.severity}: {layer}{self.message}; {self.fix}"
+        return f"{layer}{self.message}; {self.fix}"
+
+
+def by_place(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort findings by line, the worst first; those of no line come last."""
+
+    def place(finding: Finding) -> tuple[bool, int, int]:
+        return finding.line is None, finding.line or 0, SEVERITIES.index(finding.severity)
+
+    return tuple(sorted(findings, key=place))
+
+
+def refuse(findings: Iterable[Finding], path: Path | str | None) -> None:
+    """Raise the first error of a check.
+
+    Raises:
+        InputError: There is one.
+    """
+    errors = by_place(finding for finding in findings if finding.severity == "error")
+    if errors:
+        raise InputError(errors[0].sentence, path=path, line=errors[0].line)
 
 
 def shortened(text: str, length: int = 60) -> str:
