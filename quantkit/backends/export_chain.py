@@ -23,6 +23,7 @@ from quantkit.backends.export_report import (
     reusable_report,
     write_report,
 )
+from quantkit.backends.first_forward import BOUND, write_runnable
 from quantkit.backends.names import BackendName
 from quantkit.backends.network_check import check_conversion, check_pair
 from quantkit.backends.process import open_runner
@@ -38,9 +39,6 @@ from quantkit.model.param import read_param
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.storage import from_here, sha256_file
-
-BOUND: Final = 1e-3
-"""Largest difference, as a share of an output's range, that counts as rounding."""
 
 _SILENT: Final = Feedback()
 
@@ -76,8 +74,10 @@ def export(
     key = export_key(source, samples)
     if isinstance(source, NcnnFiles):
         check_pair(source, samples[0].shape)
-        pair, mended = put_right(source, work_dir)
-        for note in mended:
+        pair, notes = write_runnable(source, samples[0].shape, work_dir)
+        if pair is source:
+            pair, notes = put_right(source, work_dir)
+        for note in notes:
             feedback.note(f"{source.param.name}: {note}")
         return ExportReport(steps=(), onnx=None, ncnn=pair, hashes={}, key=key)
     earlier = reusable_report(work_dir, key)
@@ -127,6 +127,8 @@ class _Chain:
         ncnn, used = onnx_to_ncnn(onnx, self.folder, shape)
         check_conversion(read_param(ncnn.param), _name(source), lambda: operator_types(onnx.path))
         ncnn, notes = put_right(ncnn, self.folder)
+        ncnn, rewritten = write_runnable(ncnn, shape, self.folder)
+        notes += rewritten
         for note in notes:
             self.feedback.note(f"what pnnx wrote: {note}")
         self._finish("simplified onnx -> ncnn", tool, "ncnn", ncnn, used, total, notes)

@@ -44,6 +44,7 @@ class NcnnNet:
         light: Free blobs as soon as they are used up.
         threads: OpenMP threads of one run.
         bf16: Keep floating-point blobs and weights as bf16, which changes results.
+        packing: Let ncnn keep several elements of a blob in one, as it does by default.
 
     Raises:
         InputError: ncnn refuses the .param or the .bin, or a blob is not in the network.
@@ -59,6 +60,7 @@ class NcnnNet:
         light: bool = True,
         threads: int = 1,
         bf16: bool = False,
+        packing: bool = True,
     ) -> None:
         # ncnn's own in-memory loading reads past the end of a short .bin; files are bounded.
         with (
@@ -66,7 +68,7 @@ class NcnnNet:
             _as_file(bin_bytes) as weights,
         ):
             names = (".param", ".bin")
-            options = _Options(light, threads, bf16)
+            options = _Options(light, threads, bf16, packing)
             self._net = _load(param, weights, names, options)
         self._attach(input, outputs)
 
@@ -79,6 +81,7 @@ class NcnnNet:
         *,
         light: bool = True,
         bf16: bool = False,
+        packing: bool = True,
     ) -> Self:
         """Load a network that is in memory; without outputs only blobs can be asked for.
 
@@ -86,7 +89,9 @@ class NcnnNet:
             InputError: As for the constructor.
         """
         text, data = network.param_text(), network.bin_bytes()
-        return cls(text, data, input=input, outputs=outputs, light=light, bf16=bf16)
+        return cls(
+            text, data, input=input, outputs=outputs, light=light, bf16=bf16, packing=packing
+        )
 
     @classmethod
     def from_files(
@@ -248,6 +253,7 @@ class _Options:
     light: bool
     threads: int
     bf16: bool
+    packing: bool = True
 
 
 def _load(param: str, weights: str, names: tuple[str, str], options: _Options) -> ncnn.Net:
@@ -256,6 +262,7 @@ def _load(param: str, weights: str, names: tuple[str, str], options: _Options) -
     for option in REDUCED_PRECISION:
         setattr(net.opt, option, False)
     net.opt.use_bf16_storage = options.bf16
+    net.opt.use_packing_layout = options.packing
     net.opt.lightmode = options.light
     net.opt.num_threads = options.threads
     if net.load_param(param) != 0:

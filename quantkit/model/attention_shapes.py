@@ -18,19 +18,25 @@ def gemm_size(layer: Layer, bottoms: Shapes) -> tuple[int, int, int]:
     rows, inner = layer.int_param(7, 0), layer.int_param(9, 0)
     columns = layer.int_param(8, 0)
     if not layer.int_param(4, 0):
-        first = next(blobs)
+        first = _row(next(blobs))
         rows, inner = (first[-1], first[0]) if layer.int_param(2, 0) else (first[0], first[-1])
     if not layer.int_param(5, 0):
-        second = next(blobs)
+        second = _row(next(blobs))
         columns = second[0] if layer.int_param(3, 0) else second[-1]
     return rows, columns, inner
 
 
 def gemm_inner(layer: Layer, operand: Shape) -> int:
     """Find K, as the operand has it that is no weight where the other one is."""
+    operand = _row(operand)
     if layer.int_param(4, 0):
         return operand[-1] if layer.int_param(3, 0) else operand[0]
     return operand[0] if layer.int_param(2, 0) else operand[-1]
+
+
+def _row(shape: Shape) -> Shape:
+    """Take a vector for a matrix of one row."""
+    return (1, *shape) if len(shape) == 1 else shape
 
 
 def _gemm(layer: Layer, bottoms: Shapes) -> Shapes:

@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backends import open_runner
 from quantkit.backends.export_chain import export
 from quantkit.backends.export_key import export_key
 from quantkit.backends.export_report import ExportReport, reusable_report
+from quantkit.backends.first_forward import check_first_forward, runnable
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import crops
 from quantkit.errors import QuantkitError
@@ -30,15 +30,22 @@ def export_model(project: Project, feedback: Feedback) -> ExportReport:
         feedback: Told each step.
 
     Raises:
-        InputError: The model cannot be converted.
+        InputError: The model cannot be converted, or its outputs in ncnn cannot serve as a
+            reference; which, and why, is named.
         GateFailed: A step changes the output too much.
         BackendDied: A conversion, or ncnn on what it was given, crashed.
         Unavailable: A package that the conversion needs is not installed.
     """
     samples = _samples(project)
     report = export(project.source, samples, project.work_dir, feedback=feedback)
-    if isinstance(project.source, NcnnFiles):
-        _check_pair(report.ncnn, samples[0])
+    check_first_forward(
+        report.ncnn,
+        samples,
+        project.work_dir,
+        key=report.key,
+        compared=report.onnx is not None,
+        feedback=feedback,
+    )
     return report
 
 
@@ -49,26 +56,15 @@ def network_at_hand(project: Project) -> str | None:
         None where the model has not been exported as it is now, or cannot be read.
     """
     with suppress(QuantkitError):
-        files = _exported(project)
-        return None if files is None else read_network(files).sha256
+        samples = _samples(project)
+        if isinstance(project.source, NcnnFiles):
+            return runnable(project.source, samples[0].shape)[0].sha256
+        found = reusable_report(project.work_dir, export_key(project.source, samples))
+        return None if found is None else read_network(found.ncnn).sha256
     return None
-
-
-def _exported(project: Project) -> NcnnFiles | None:
-    if isinstance(project.source, NcnnFiles):
-        return project.source
-    key = export_key(project.source, _samples(project))
-    found = reusable_report(project.work_dir, key)
-    return None if found is None else found.ncnn
 
 
 def _samples(project: Project) -> list[NDArray[np.float32]]:
     data = project.calibration
     persons = load_dataset(data.annotations, data.images, keypoints=False).persons[:SAMPLE_CROPS]
     return [crop.tensor for crop in islice(crops(persons, project.input), SAMPLE_CROPS)]
-
-
-def _check_pair(files: NcnnFiles, sample: NDArray[np.float32]) -> None:
-    """Refuse a pair that ncnn dies of, in a child process."""
-    with open_runner("ncnn", files, threads=1) as runner:
-        runner.run(sample)

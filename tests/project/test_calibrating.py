@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from quantkit.backends import first_forward
 from quantkit.errors import BackendDied, InputError
 from quantkit.progress import Feedback
-from quantkit.project import Project, calibrating, exporting, load_project
+from quantkit.project import Project, calibrating, load_project
 from quantkit.project.calibrating import calibrate_model, ready_table
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.choosing import choose_set
@@ -61,7 +62,8 @@ def test_a_network_that_crashes_ncnn_does_so_in_a_child(
         message = "backend 'ncnn' died: SIGSEGV"
         raise BackendDied(message)
 
-    monkeypatch.setattr(exporting, "open_runner", dies)
+    (project.work_dir / first_forward.RECORD).unlink()
+    monkeypatch.setattr(first_forward, "in_child", dies)
     monkeypatch.setattr(calibrating, "in_child", lambda *a, **k: pytest.fail("it was run"))
     with pytest.raises(BackendDied, match="SIGSEGV"):
         calibrate_model(
