@@ -1,5 +1,6 @@
 """A small ONNX network, and what it computes by ONNX's own reference implementation."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,59 @@ def small_onnx(path: Path, *, outputs: int = 1, seed: int = 0) -> OnnxFile:
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return OnnxFile(path, "image", tuple(names))
+
+
+def image_net(
+    path: Path,
+    dims: Sequence[int | str],
+    outputs: Mapping[str, tuple[int, int]],
+    *,
+    type: int = TensorProto.FLOAT,
+    open_outputs: bool = False,
+    seed: int = 0,
+) -> OnnxFile:
+    """Write a network that takes its image in any form: one strided convolution for each output.
+
+    Args:
+        path: The .onnx file.
+        dims: Of the input; channels last where only the last can be channels.
+        outputs: (maps, stride) of each, by name; channels last where the image is so.
+        type: Of the input's elements.
+        open_outputs: The file does not say the shapes of the outputs.
+        seed: Of the weights.
+    """
+    rng = np.random.default_rng(seed)
+    last = dims[1] not in (1, 3)
+    channels = int(dims[3 if last else 1])
+    nodes, blob = [], "image"
+    if type != TensorProto.FLOAT:
+        nodes.append(helper.make_node("Cast", [blob], ["float"], to=TensorProto.FLOAT))
+        blob = "float"
+    if last:
+        nodes.append(helper.make_node("Transpose", [blob], ["planes"], perm=[0, 3, 1, 2]))
+        blob = "planes"
+    weights, values = [], []
+    for name, (maps, stride) in outputs.items():
+        weight = rng.normal(size=(maps, channels, stride, stride)) / stride
+        weights.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}.weight"))
+        inner = f"{name}.planes" if last else name
+        nodes.append(
+            helper.make_node("Conv", [blob, f"{name}.weight"], [inner], strides=[stride] * 2)
+        )
+        if last:
+            nodes.append(helper.make_node("Transpose", [inner], [name], perm=[0, 2, 3, 1]))
+        sides = [
+            side // stride if isinstance(side, int) else None
+            for side in (dims[1:3] if last else dims[2:])
+        ]
+        shape = [dims[0], *sides, maps] if last else [dims[0], maps, *sides]
+        given = None if open_outputs else shape
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, given))
+    image = helper.make_tensor_value_info("image", type, list(dims))
+    graph = helper.make_graph(nodes, "image_net", [image], values, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    onnx.save(model, path)
+    return OnnxFile(path, "image", tuple(outputs))
 
 
 def onnx_crops(count: int, seed: int = 1) -> list[NDArray[np.float32]]:

@@ -56,7 +56,7 @@ def export(
 
     Args:
         source: The network; ONNX enters at the simplification, ncnn passes through.
-        samples: Normalised crops (3, height, width) on which every step is compared.
+        samples: Normalised crops (channels, height, width) on which every step is compared.
         work_dir: Where `model.onnx`, `model.param`, `model.bin` and `export.json` go.
         bound: Largest difference that a step may make, as a share of an output's range.
         threads: Threads of the backends that run the comparison.

@@ -5,8 +5,8 @@ from typing import Self
 
 from quantkit.backends.ncnn_net import NcnnNet
 from quantkit.backends.runner import Shape, Tensor
-from quantkit.model.graph import Graph
-from quantkit.model.param import Layer, read_param
+from quantkit.model.interface import ncnn_input_shape
+from quantkit.model.param import read_param
 from quantkit.model.source import NcnnFiles
 
 
@@ -28,7 +28,8 @@ class NcnnSession:
         Raises:
             InputError: ncnn refuses them.
         """
-        shape = _input_shape(files)
+        # ncnn itself takes any shape and computes nonsense.
+        shape = ncnn_input_shape(read_param(files.param), files.input)
         return cls(NcnnNet.from_files(files), shape, threads)
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
@@ -40,20 +41,3 @@ class NcnnSession:
 def _without_batch(output: Tensor) -> Tensor:
     """Drop the batch axis that pnnx leaves to SimCC's two vectors, and to nothing else."""
     return output[0] if output.ndim == 3 and output.shape[0] == 1 else output
-
-
-def _input_shape(files: NcnnFiles) -> Shape:
-    """Find what the .param says of its input; ncnn itself takes any shape and computes nonsense."""
-    graph = Graph(read_param(files.param))
-    layer = graph.producer(files.input)
-    width, height, channels = (layer.int_param(number, 0) or None for number in (0, 1, 2))
-    counts = [_channels(reader) for reader in graph.readers(files.input)]
-    return channels or next(iter(counts), None), height, width
-
-
-def _channels(layer: Layer) -> int | None:
-    if layer.type != "Convolution":
-        return None
-    width = layer.int_param(1, 1)
-    area = width * layer.int_param(11, width)
-    return layer.int_param(6, 0) // max(1, layer.int_param(0, 1) * area) or None

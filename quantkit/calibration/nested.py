@@ -37,7 +37,7 @@ def collect_nested(
     Args:
         network: The fp32 network.
         input: Its input blob.
-        crops: Read once, and no further than the largest size; shape (3, height, width).
+        crops: Read once, and no further than the largest size; shape (channels, height, width).
         layers: Names of the layers.
         sizes: Numbers of crops, ascending.
         progress: Called after every crop, stage "statistics".

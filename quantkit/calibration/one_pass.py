@@ -52,7 +52,7 @@ def one_pass(
     Args:
         network: The fp32 network.
         input: Its input blob.
-        crops: Read once; inputs of shape (3, height, width).
+        crops: Read once; inputs of shape (channels, height, width).
         layers: Names of the layers.
         parts: Each longer than the one before.
         progress: Called after every crop, stage "statistics".

@@ -43,7 +43,7 @@ def collect(
     Args:
         network: The fp32 network.
         input: Its input blob.
-        crops: Called once a pass for the same stream of inputs, each of shape (3, height, width).
+        crops: Called once a pass for the same stream of inputs of shape (channels, height, width).
         layers: Names of the layers.
         progress: Called after every crop, stages "ranges" and "histograms".
         threads: How many crops are run at a time, on one copy of the network.

@@ -48,7 +48,7 @@ def collect_streaming(
     Args:
         network: The fp32 network.
         input: Its input blob.
-        crops: Read once; inputs of shape (3, height, width).
+        crops: Read once; inputs of shape (channels, height, width).
         layers: Names of the layers.
         progress: Called after every crop, stage "statistics".
         threads: How many crops are run at a time, on one copy of the network.

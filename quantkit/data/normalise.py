@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Triple = tuple[float, float, float]
-
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -18,14 +16,15 @@ class Normalisation:
         std: In grey levels, in the network's channel order.
     """
 
-    mean: Triple
-    std: Triple
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __call__(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """Normalise a crop.
 
         Args:
-            planes: Grey levels of 0 to 255, shape (3, height, width), of any type.
+            planes: Grey levels of 0 to 255, shape (channels, height, width), of any
+                type; as many channels as `mean` has.
 
         Returns:
             A new contiguous array of the same shape.

@@ -22,7 +22,7 @@ from quantkit.data.warp import warp_exact
 from quantkit.errors import InputError
 from quantkit.progress import Progress, silent
 
-Color = Literal["rgb", "bgr"]
+Color = Literal["rgb", "bgr", "gray"]
 Warp = Literal["exact", "opencv"]
 Array = NDArray[np.float32]
 Planes = NDArray[np.uint8]
@@ -39,7 +39,8 @@ class InputSpec:
         size: Width and height of the network's input in pixels.
         mean: Subtracted per channel, in the order of `color`.
         std: Divides per channel, in the order of `color`.
-        color: Channel order that the network takes.
+        color: Channel order that the network takes; `gray` is one channel, the luma that OpenCV
+            makes of an image before it is warped.
         padding: Factor by which the person's box is widened.
         udp: Unbiased data processing: sizes are counted from pixel centre to pixel centre
             (Huang et al., The Devil is in the Details, CVPR 2020).
@@ -48,8 +49,8 @@ class InputSpec:
     """
 
     size: tuple[int, int]
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
+    std: tuple[float, ...] = (58.395, 57.12, 57.375)
     color: Color = "rgb"
     padding: float = 1.25
     udp: bool = False
@@ -60,13 +61,19 @@ class InputSpec:
         """From grey levels to what the network takes."""
         return Normalisation(self.mean, self.std)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the network's input."""
+        return 1 if self.color == "gray" else 3, self.size[1], self.size[0]
+
 
 @dataclass(frozen=True)
 class Crop:
     """A person as the network sees it, and the way back to the image.
 
     Attributes:
-        pixels: Grey levels in the network's channel order, uint8, shape (3, height, width).
+        pixels: Grey levels in the network's channel order, uint8, shape
+            (channels, height, width).
         normalisation: From them to the network's input.
         center: x, y of the crop's centre in image pixels, shape (2,), float32.
         scale: Width and height of the crop in image pixels, shape (2,), float32.
@@ -79,7 +86,7 @@ class Crop:
 
     @property
     def tensor(self) -> Array:
-        """Normalised pixels, contiguous, shape (3, height, width); made anew at each call."""
+        """Normalised pixels, shape (channels, height, width), contiguous; a new array each time."""
         return self.normalisation(self.pixels)
 
 
@@ -96,6 +103,8 @@ def crop_person(image: NDArray[np.uint8], person: Person, spec: InputSpec) -> Cr
     """
     center, scale = center_and_scale(person.box, spec.size, spec.padding)
     matrix = (udp_warp_matrix if spec.udp else warp_matrix)(center, scale, spec.size)
+    if spec.color == "gray":
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
     planes = _warped(image, matrix, spec, person)
     ordered = planes[::-1] if spec.color == "rgb" else planes
     return Crop(np.ascontiguousarray(ordered), spec.normalisation, center, scale)
@@ -111,7 +120,8 @@ def _warped(
     except cv2.error as error:
         message = f"cannot be warped ({error.err})"
         raise InputError(message, path=person.image) from error
-    return np.asarray(warped, np.uint8).transpose(2, 0, 1)
+    # OpenCV drops the axis of a single channel.
+    return np.atleast_3d(np.asarray(warped, np.uint8)).transpose(2, 0, 1)
 
 
 def crops(

@@ -22,12 +22,12 @@ def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int
     """Scale and shift an image; what lies outside is black.
 
     Args:
-        image: Shape (height, width, 3).
+        image: Shape (height, width, channels).
         matrix: From image to crop pixels, shape (2, 3), without rotation or shear.
         size: Width and height of the crop.
 
     Returns:
-        One plane a channel, shape (3, size[1], size[0]).
+        One plane a channel, shape (channels, size[1], size[0]).
 
     Example:
         >>> grey = np.arange(0, 60, 10, dtype=np.uint8).reshape(2, 3)
@@ -41,7 +41,7 @@ def warp_exact(image: Pixels, matrix: NDArray[np.floating[Any]], size: tuple[int
     left, right = int(columns.min()), int(columns.max()) + 1
     used, places = np.unique(rows, return_inverse=True)
     places = places.reshape(rows.shape)
-    crop = np.empty((3, size[1], size[0]), np.uint8)
+    crop = np.empty((image.shape[2], size[1], size[0]), np.uint8)
     # A column of the turned image lies in one piece: picking columns is copying, not gathering.
     turned = cv2.split(cv2.transpose(image[used, left:right]))
     for plane, channel in zip(crop, turned, strict=True):

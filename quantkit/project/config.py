@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Final, cast, get_args
 
 from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Color, InputSpec, Warp
@@ -19,12 +19,25 @@ PROJECT_FILE = "quantkit.toml"
 
 ModelSource = MMPoseSource | OnnxFile | NcnnFiles
 
+SIDES: Final = (8, 8192)
+"""The smallest and the largest side of an input in pixels."""
+
 _SEPARATORS = frozenset("/\\\0")
 
 _LABELLED = "gt"
 
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
+_NORMALISATION: Final = (
+    "fill in what the network was trained with, or run init again with --overwrite and it"
+    " (ImageNet's: --mean 123.675 116.28 103.53 --std 58.395 57.12 57.375 --color rgb)"
+)
+_HINTS: Final = {
+    "input": dict.fromkeys(("mean", "std", "color"), _NORMALISATION),
+    "head": {"type": "fill in heatmap or simcc, or run init again with --overwrite and --head"},
+    "source": {
+        "outputs": "fill in the list of the outputs that the head decodes (of a SimCC head x, then"
+        " y), or run init again with --overwrite and --output NAME"
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,8 @@ def load_project(path: Path, *, flip_test: bool = False) -> Project:
     data = top.section("data")
     inputs, head = top.section("input"), top.section("head")
     flip_test = head.boolean("flip_test", default=False) or flip_test
+    inputs.must_be_answered(_HINTS["input"])
+    head.must_be_answered(_HINTS["head"])
     complete = _is_complete(inputs, head, flip_test=flip_test)
     defaults = None if complete else _mmpose_defaults(source)
     project = Project(
@@ -141,7 +156,7 @@ def load_project(path: Path, *, flip_test: bool = False) -> Project:
         input=_input(inputs, defaults[0] if defaults else None),
         head=replace(
             _head(head, defaults[1] if defaults else None, flip_test=flip_test),
-            keypoints=_keypoints(top.section("keypoints")),
+            keypoints=_keypoints(top.section("keypoints"), defaults[1] if defaults else None),
         ),
         val=_data(data.section("val"), root, evaluated=True),
         calibration=_data(data.section("calibration"), root, evaluated=False),
@@ -159,6 +174,7 @@ def _model(section: Section, root: Path) -> tuple[str, ModelSource]:
     if len(given) != 1:
         raise section.error("", "name one source of the network: mmpose, onnx or ncnn")
     inner = section.section(given[0])
+    inner.must_be_answered(_HINTS["source"])
     source = {"mmpose": _mmpose_source, "onnx": _onnx_source, "ncnn": _ncnn_source}[given[0]](
         inner, root
     )
@@ -224,6 +240,7 @@ def _mmpose_defaults(source: ModelSource) -> tuple[InputSpec, HeadSpec] | None:
         HeadSpec(
             type=spec.head,
             decode=spec.decode,
+            keypoints=spec.keypoints,
             simcc_split_ratio=spec.simcc_split_ratio,
             blur_kernel_size=spec.blur_kernel_size,
             simcc_sigma=spec.simcc_sigma,
@@ -235,17 +252,17 @@ def _mmpose_defaults(source: ModelSource) -> tuple[InputSpec, HeadSpec] | None:
 
 def _input(section: Section, default: InputSpec | None) -> InputSpec:
     size = section.numbers("size", 2, default.size if default else None)
-    if any(side != int(side) or not 8 <= side <= 8192 for side in size):
+    if any(side != int(side) or not SIDES[0] <= side <= SIDES[1] for side in size):
         raise section.error("size", f"expected [width, height] in whole pixels, got {list(size)}")
-    std = section.numbers("std", 3, default.std if default else IMAGENET_STD)
+    color = section.choice("color", get_args(Color), default.color if default else None)
+    channels = 1 if color == "gray" else 3
+    std = section.numbers("std", channels, default.std if default else None)
     if any(value <= 0 for value in std):
         raise section.error("std", "every value must be above 0")
-    mean = section.numbers("mean", 3, default.mean if default else IMAGENET_MEAN)
-    color = section.choice("color", ("rgb", "bgr"), default.color if default else "rgb")
     spec = InputSpec(
         size=(int(size[0]), int(size[1])),
-        mean=(mean[0], mean[1], mean[2]),
-        std=(std[0], std[1], std[2]),
+        mean=section.numbers("mean", channels, default.mean if default else None),
+        std=std,
         color=cast("Color", color),
         padding=section.number("padding", default.padding if default else 1.25),
         udp=section.boolean("udp", default=default.udp if default else False),
@@ -274,10 +291,13 @@ def _head(section: Section, default: HeadSpec | None, *, flip_test: bool) -> Hea
     return spec
 
 
-def _keypoints(section: Section) -> int:
-    count = section.number("count", KEYPOINTS)
+def _keypoints(section: Section, default: HeadSpec | None) -> int:
+    known = default.keypoints if default else None
+    count = section.number("count", known or KEYPOINTS)
     if count != int(count):
         raise section.error("count", f"expected a whole number, got {count:g}")
+    if count != (known or count):
+        raise section.error("count", f"is {count:g}, but the head of the mmpose config has {known}")
     section.close()
     return int(count)
 

@@ -73,8 +73,7 @@ def costs_of(
         InputError: The file cannot be used, or lacks a layer, which is named.
         BackendDied: ncnn died of a layer.
     """
-    width, height = project.input.size
-    shapes = blob_shapes(network.param, {input: (3, height, width)})
+    shapes = blob_shapes(network.param, {input: project.input.shape})
     wanted = distinct([network.param.layer(name) for name in names], shapes)
     path = project.work_dir / "latency.json"
     if latency is not None:

@@ -131,7 +131,6 @@ def _measured(
     found: Found,
     feedback: Feedback,
 ) -> NetworkTimes:
-    width, height = project.input.size
     held = {mix.name for mix, one in tried if one.broken is None}
     few = exported.nbytes > _LARGE or len(held) > _MOST
     rival = _rival(tried)[0]
@@ -147,7 +146,11 @@ def _measured(
         networks[rival.name + BF16] = replace(networks[rival.name], bf16=True)
         feedback.note(f"search: {len(networks) + 1} networks are timed in turn")
         return measure_networks(
-            networks, (3, height, width), baseline=FP32, seconds=NETWORKS_SECONDS, feedback=feedback
+            networks,
+            project.input.shape,
+            baseline=FP32,
+            seconds=NETWORKS_SECONDS,
+            feedback=feedback,
         )
 
 

@@ -110,8 +110,7 @@ def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path)
     if _is_there(int8, files):
         return WrittenInt8(files, layers)
     write_network(int8, files.param, files.bin, overwrite=True)
-    width, height = project.input.size
-    return WrittenInt8(files, layers, loaded_layers(files, scales.layers, (3, height, width)))
+    return WrittenInt8(files, layers, loaded_layers(files, scales.layers, project.input.shape))
 
 
 def _is_there(network: Network, files: NcnnFiles) -> bool:

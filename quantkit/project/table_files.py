@@ -10,6 +10,7 @@ from quantkit.calibration.provenance import Provenance, read_provenance
 from quantkit.calibration.table import read_table
 from quantkit.calibration.table_lines import table_text
 from quantkit.errors import InputError
+from quantkit.model.interface import ncnn_input_shape
 from quantkit.model.network import Network, read_network
 from quantkit.model.param import read_param
 from quantkit.model.shape_rule import Shape
@@ -54,9 +55,8 @@ def project_model(project: Project, table: Path, feedback: Feedback) -> TableMod
         InputError: The model cannot be converted.
     """
     files = network_beside(table, export_model(project, feedback).ncnn)
-    width, height = project.input.size
     network = read_network(files)
-    shapes = _shapes(network, {files.input: (3, height, width)})
+    shapes = _shapes(network, {files.input: project.input.shape})
     return TableModel(network, shapes, project.name)
 
 
@@ -73,8 +73,11 @@ def ncnn_model(param: Path, weights: Path, size: tuple[int, int] | None = None) 
     """
     graph = read_param(param)
     network = Network(graph, read_weights(graph, weights))
+    given: dict[str, Shape] = {}
     inputs = [blob for layer in graph.layers if layer.type == "Input" for blob in layer.tops]
-    given = dict.fromkeys(inputs[:1], (3, size[1], size[0])) if size else {}
+    if size is not None and inputs:
+        channels = ncnn_input_shape(graph, inputs[0])[0] or 3
+        given = {inputs[0]: (channels, size[1], size[0])}
     return TableModel(network, _shapes(network, given), param.name)
 
 

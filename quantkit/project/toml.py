@@ -3,10 +3,37 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from quantkit.errors import InputError
 from quantkit.storage import read_text
+
+UNANSWERED: Final = "?"
+"""What stands in a file for a value that only the person can know."""
+
+_SHORT_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def toml_string(text: str) -> str:
+    r"""Write a string as TOML does: JSON's pairs of surrogates are not allowed in it.
+
+    Raises:
+        InputError: The text holds bytes that are not UTF-8, as the name of a file may.
+
+    Example:
+        >>> print(toml_string('C:\\a "b"'))
+        "C:\\a \"b\""
+    """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        message = f"{text!a} is not UTF-8 text, so it cannot be written into a project file"
+        raise InputError(message)
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(letter: str) -> str:
+    if letter in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[letter]
+    return letter if letter >= " " and letter != "\x7f" else f"\\u{ord(letter):04x}"
 
 
 class Section:
@@ -45,6 +72,19 @@ class Section:
             raise self.error(key, f"expected a table, got {value!r}")
         return Section(self.path, f"{self.name}.{key}".lstrip("."), value)
 
+    def must_be_answered(self, hints: Mapping[str, str]) -> None:
+        """Refuse keys whose value is still `UNANSWERED`.
+
+        Args:
+            hints: What to do about each key that may be so.
+
+        Raises:
+            InputError: There is one.
+        """
+        for key, hint in hints.items():
+            if self._values.get(key) == UNANSWERED:
+                raise self.error(key, hint)
+
     def string(self, key: str, default: str | None = None) -> str:
         """Read a string."""
         value = self._get(key, default)
@@ -81,7 +121,8 @@ class Section:
         value = self._get(key, default)
         valid = isinstance(value, list | tuple) and len(value) == count
         if not valid or not all(_is_number(item) and abs(item) < float("inf") for item in value):
-            raise self.error(key, f"expected {count} numbers, got {value!r}")
+            wanted = f"{count} numbers" if count > 1 else "a list of one number"
+            raise self.error(key, f"expected {wanted}, got {value!r}")
         return tuple(float(item) for item in value)
 
     def strings(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:

@@ -130,6 +130,7 @@ def _cell(tile: Tile, crop: Crop, spec: InputSpec, lines: int, shape: Shape) -> 
 
 def _picture(crop: Crop, spec: InputSpec, shape: Shape) -> Image:
     planes = crop.pixels[::-1] if spec.color == "rgb" else crop.pixels
+    planes = np.broadcast_to(planes, (3, *planes.shape[1:]))
     pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
     smaller = shape.height < spec.size[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

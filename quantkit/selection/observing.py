@@ -40,7 +40,7 @@ def observe(
         network: The fp32 network.
         input: Its input blob.
         inputs: The blobs to look at.
-        crops: Read once; inputs of shape (3, height, width).
+        crops: Read once; inputs of shape (channels, height, width).
         threads: How many crops are run at a time, on one copy of the network.
         describe: Names a crop, counted from 0, in errors.
 

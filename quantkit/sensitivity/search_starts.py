@@ -50,7 +50,7 @@ class Crops:
     """Crops of the calibration set, and what runs them.
 
     Attributes:
-        all: Inputs of shape (3, height, width).
+        all: Inputs of shape (channels, height, width).
         files: The exported fp32 network; its blobs are those of every start.
         threads: How many are run at a time.
         journal: Keeps what is found.

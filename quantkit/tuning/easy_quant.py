@@ -75,7 +75,7 @@ def easy_quant(
         network: The fp32 network.
         statistics: From `collect_as_ncnn2table` with the method `kl`.
         input: The network's input blob.
-        crops: Inputs of shape (3, height, width); the first 50 are taken.
+        crops: Inputs of shape (channels, height, width); the first 50 are taken.
         progress: Told after each layer.
         threads: How many scales are tried at a time.
         steps: How many scales are tried from half to twice of the first.

@@ -26,7 +26,7 @@ def outputs_on(
         network: In fp32 or in int8.
         input: Its input blob.
         outputs: Its outputs.
-        crops: Inputs of shape (3, height, width).
+        crops: Inputs of shape (channels, height, width).
         threads: How many crops are run at a time.
         bf16: Keep floating-point blobs and weights as bf16.
 

@@ -48,7 +48,7 @@ class Material:
         network: The fp32 network.
         input: Its input blob.
         outputs: Its output blobs.
-        crops: Called for a stream of all calibration crops, each of shape (3, height, width).
+        crops: Called for a stream of all calibration crops, of shape (channels, height, width).
         total: How many there are.
         search: Some of them, by which choices are made.
         held_out: Others, by which it is judged whether a step helps.

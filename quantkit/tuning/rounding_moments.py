@@ -43,7 +43,7 @@ class Sampling:
     """Which patches are taken, and by whom.
 
     Attributes:
-        crops: Called for a stream of inputs of shape (3, height, width).
+        crops: Called for a stream of inputs of shape (channels, height, width).
         input: Name of the network's input blob.
         positions: Most output positions of one layer and crop.
         seed: Draws them.

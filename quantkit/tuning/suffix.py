@@ -71,7 +71,7 @@ class Walk:
         network: Its layers must hand floats on at every cut.
         input: Its input blob.
         outputs: Its outputs.
-        crops: Inputs of shape (3, height, width).
+        crops: Inputs of shape (channels, height, width).
         threads: How many crops are run at a time.
 
     Raises:

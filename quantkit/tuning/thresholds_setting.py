@@ -39,7 +39,7 @@ class Setting:
         table: Its weight scales are kept; its layers are those that are searched.
         input: Name of the input blob.
         outputs: Names of the outputs.
-        crops: Inputs of shape (3, height, width) from training data.
+        crops: Inputs of shape (channels, height, width) from training data.
         threads: How many crops are run at a time.
         journal: Keeps what is found for each layer, so that a killed search goes on.
         progress: Told after each layer.

@@ -2,13 +2,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from quantkit.data import preprocess
+from quantkit.data.affine import center_and_scale, warp_matrix
 from quantkit.data.coco import Person, PoseDataset, load_dataset
 from quantkit.data.images import read_image
-from quantkit.data.preprocess import InputSpec, crop_person, crops
+from quantkit.data.preprocess import InputSpec, Warp, crop_person, crops
 from quantkit.errors import InputError
 from tests.coco_folder import load_coco_folder
 from tests.oracles import mmpose_or_skip
@@ -97,6 +99,23 @@ def test_a_tensor_is_contiguous_float32_in_rgb() -> None:
     assert crop.tensor.flags.c_contiguous
     assert np.unique(crop.tensor[:2]).tolist() == [0.0]
     assert np.unique(crop.tensor[2]).tolist() == [200.0]
+
+
+@pytest.mark.parametrize("warp", ["exact", "opencv"])
+def test_a_gray_crop_is_cut_out_of_the_gray_image(warp: Warp) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    person = Person(1, 1, Path("p.png"), "p.png", (10.0, 5.0, 40.0, 50.0), 1.0)
+    spec = InputSpec((24, 32), mean=(100.0,), std=(50.0,), color="gray", warp=warp)
+    made = crop_person(image, person, spec)
+    assert made.pixels.shape == spec.shape == (1, 32, 24)
+    center, scale = center_and_scale(person.box, spec.size, spec.padding)
+    gray = cv2.warpAffine(
+        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), warp_matrix(center, scale, spec.size), spec.size
+    )
+    # OpenCV 4 rounds positions to 1/32 pixel.
+    bound = 8 if warp == "exact" else 0
+    assert int(np.abs(made.pixels[0].astype(int) - gray).max()) <= bound
+    np.testing.assert_allclose(made.tensor, (made.pixels - np.float32(100)) / np.float32(50))
 
 
 def test_an_image_is_decoded_once_for_its_persons(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -136,6 +137,27 @@ def test_a_simcc_head_and_combined_maps_are_read(tmp_path: Path) -> None:
     assert (head.decode, head.radius_factor, head.maps) == ("udp_combined", 0.05, 51)
 
 
+def test_a_gray_input_has_one_mean(tmp_path: Path) -> None:
+    path = project_with(tmp_path, "[1.0, 2.0, 3.0]", "[1.0]")
+    path.write_text(path.read_text().replace("[4, 5, 6]", "[4]").replace('"rgb"', '"gray"'))
+    spec = load_project(path).input
+    assert (spec.mean, spec.std, spec.shape) == ((1.0,), (4.0,), (1, 256, 192))
+
+
+def test_the_number_of_keypoints_is_the_mmpose_configs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "describe", lambda name: replace(SPEC, keypoints=21))
+    path = project_with(tmp_path, NCNN, 'mmpose = { config = "hand" }')
+    path.write_text(path.read_text().replace("size = [192, 256]\n", ""))
+    assert load_project(path).head.keypoints == 21
+    path.write_text(path.read_text() + "[keypoints]\ncount = 21\n")
+    assert load_project(path).head.keypoints == 21
+    path.write_text(path.read_text().replace("count = 21", "count = 17"))
+    with pytest.raises(InputError, match=r"\[keypoints\] count: is 17, but .* has 21"):
+        load_project(path)
+
+
 def test_how_persons_are_scored_can_be_chosen(tmp_path: Path) -> None:
     val = load_project(project_with(tmp_path)).val
     assert (val.score_mode, val.keypoint_threshold) == ("bbox_keypoint", 0.2)
@@ -173,6 +195,14 @@ def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> Non
         ('name = "net"', 'name = "../up"', r"\[model\] name: becomes the name of a folder"),
         (NCNN, "", "name one source of the network"),
         (NCNN, NCNN + '\nonnx = { file = "m.onnx" }', "name one source of the network"),
+        ("[1.0, 2.0, 3.0]", '"?"', r"\[input\] mean: fill in .*--mean 123.675 116.28 103.53 --std"),
+        ("[4, 5, 6]", '"?"', r"\[input\] std: fill in"),
+        ('"rgb"', '"?"', r"\[input\] color: fill in"),
+        ('type = "heatmap"', 'type = "?"', r"\[head\] type: fill in heatmap or simcc"),
+        ('["heat"]', '"?"', r"\[model.ncnn\] outputs: fill in .*--output NAME"),
+        ("mean = [1.0, 2.0, 3.0]\n", "", r"\[input\] mean: is missing"),
+        ('color = "rgb"\n', "", r"\[input\] color: is missing"),
+        ('"rgb"', '"gray"', r"\[input\] std: expected a list of one number"),
         (', outputs = ["heat"]', "", r"\[model.ncnn\] outputs: is missing"),
         ('["heat"]', '"heat"', "expected a list of names"),
         ("[192, 256]", "[192]", "expected 2 numbers"),
@@ -180,7 +210,7 @@ def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> Non
         ("[192, 256]", "[0, 256]", "whole pixels"),
         ("[4, 5, 6]", "[4, 0, 6]", "above 0"),
         ("[4, 5, 6]", "[4, nan, 6]", "expected 3 numbers"),
-        ('color = "rgb"', 'color = "hsv"', "expected one of rgb, bgr, got 'hsv'"),
+        ('color = "rgb"', 'color = "hsv"', "expected one of rgb, bgr, gray, got 'hsv'"),
         ('color = "rgb"', 'color = "rgb"\npad = 1', r"\[input\] pad: unknown key; the known ones"),
         ('type = "heatmap"', 'type = "regression"', "expected one of heatmap, simcc"),
         ('images = "val"', 'images = "val"\nbox_threshold = 0.3', "have no score"),

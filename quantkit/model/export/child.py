@@ -20,6 +20,10 @@ def main(step: Step, arguments: str, result: str) -> None:
 
 def _convert(step: Step, arguments: dict[str, Any]) -> object:
     match step:
+        case "interface":
+            from quantkit.model.export.interface import describe_onnx
+
+            return describe_onnx(**arguments)
         case "to_onnx":
             from quantkit.model.export.to_onnx import convert
 

@@ -46,6 +46,8 @@ def repair_onnx(
 ) -> tuple[OnnxFile, tuple[str, ...]]:
     """Only mend an ONNX file, so that it can be run and compared with what becomes of it.
 
+    Afterwards it takes float32 images, channels first.
+
     Returns:
         The mended network, and what was wrong with it.
 
@@ -77,11 +79,16 @@ def convert(
     """
     import onnx
 
+    from quantkit.model.export.image_input import take_plain_images
     from quantkit.model.export.repair import repair
 
     model = read_onnx(Path(path))
     notes = repair(model)
     _check_names(model.graph, input, outputs, path)
+    try:
+        notes += take_plain_images(model)
+    except InputError as error:
+        raise InputError(str(error), path=path) from error
     if shape is not None:
         onnxsim = require("onnxsim", extra="torch", purpose="The ONNX simplification")
         try:

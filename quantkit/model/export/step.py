@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from quantkit.errors import BackendDied, InputError, QuantkitError, Unavailable
 from quantkit.model.export.native import NativeRun, python_environment, run_native
 
-Step = Literal["to_onnx", "simplify"]
+Step = Literal["interface", "to_onnx", "simplify"]
 
 _ERRORS: Final[dict[str, type[QuantkitError]]] = {
     kind.__name__: kind for kind in (InputError, Unavailable, BackendDied)

@@ -81,7 +81,7 @@ def channel_ranges(
     Args:
         network: The fp32 network.
         input: Its input blob.
-        crops: Inputs of shape (3, height, width).
+        crops: Inputs of shape (channels, height, width).
         blobs: Names of blobs; those of `equalization_blobs` if not given.
         threads: How many crops are run at a time.
 
