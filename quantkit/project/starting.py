@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from quantkit.backends.network_check import check_pair
 from quantkit.backends.process import open_runner
 from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Color
 from quantkit.errors import InputError, QuantkitError
 from quantkit.evaluation.head import Decode, HeadSpec, HeadType
 from quantkit.model.export.interface import onnx_interface
+from quantkit.model.input_fit import check_input
 from quantkit.model.interface import Interface, fixed_size, ncnn_input, ncnn_input_shape
 from quantkit.model.mmlab.spec import describe
-from quantkit.model.param import Param, read_param
+from quantkit.model.param import read_param
 from quantkit.model.shape_rule import Shape
-from quantkit.model.shapes import blob_shapes
 from quantkit.model.source import NcnnFiles
 from quantkit.project.config import SIDES, checked_name
 from quantkit.project.head_guess import HeadGuess, guess_head
@@ -254,8 +255,8 @@ def start_from_ncnn(
         answers: What the person says of it.
 
     Raises:
-        InputError: The .param cannot be read or has not one image input, or an answer contradicts
-            it.
+        InputError: A file is malformed, the network has not one image input or does not fit an
+            input of that size, or an answer contradicts it.
     """
     interface = _ncnn_interface(param, weights, answers.size)
     entries = (
@@ -277,18 +278,11 @@ def _ncnn_interface(param: Path, weights: Path, given: tuple[int, int] | None) -
     consumed = {blob for layer in graph.layers for blob in layer.bottoms}
     names = tuple(blob for layer in graph.layers for blob in layer.tops if blob not in consumed)
     files = NcnnFiles(param, weights, blob, names)
-    return Interface(blob, shape, _ncnn_outputs(graph, files, shape))
-
-
-def _ncnn_outputs(
-    graph: Param, files: NcnnFiles, shape: tuple[int, int, int]
-) -> dict[str, Shape | None]:
-    try:
-        shapes = blob_shapes(graph, {files.input: shape})
-        return {name: shapes[name] for name in files.outputs}
-    except InputError:
+    shapes = check_input(check_pair(files, shape).param, blob, shape)
+    if any(name not in shapes for name in names):
         # The shapes that some types make depend on more than shapes: ncnn is asked.
-        return _ran(files, shape)
+        return Interface(blob, shape, _ran(files, shape))
+    return Interface(blob, shape, {name: shapes[name] for name in names})
 
 
 def _ran(files: NcnnFiles, shape: tuple[int, int, int]) -> dict[str, Shape | None]:

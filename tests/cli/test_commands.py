@@ -345,7 +345,7 @@ def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) 
         (("calibrate", "--select", "best"), "there is no strategy 'best'"),
         (("calibrate", "--count", "500"), "500 persons are asked for, but there are 12"),
         (("calibrate", "--calib-set", "none"), "none.json: cannot be read"),
-        (("quantize", "absent.table"), "absent.table: cannot be read"),
+        (("quantize", "absent.table"), "absent.table: there is no such table"),
         (("sensitivity", "--project", "nowhere"), "cannot be read"),
         (("sensitivity", "--budget", "soon"), "is no time: give one such as 30s, 5m or 1h"),
         (("init",), "give one of --mmpose, --onnx, --ncnn or --demo"),
@@ -368,33 +368,6 @@ def test_what_a_bad_file_holds_cannot_steer_the_terminal(
     code, _, err = quantkit_shared("quantize", str(tmp_path / "bad.table"))
     assert code == 2
     assert err.splitlines()[-1].endswith(r"bad.table:1: 'conv': '\x1b[2J\x07' is not a number")
-
-
-def test_init_writes_a_project_that_opens(
-    quantkit_shared: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = quantkit_shared.project.root / "model"
-    monkeypatch.chdir(tmp_path)
-    pair = (str(model / "net.param"), str(model / "net.bin"))
-    code, _, err = quantkit_shared("init", "--ncnn", *pair)
-    assert code == 2
-    assert "--size WIDTH HEIGHT" in err
-    assert quantkit_shared("init", "--ncnn", *pair, "--size", "48", "64")[0] == 0
-    text = (tmp_path / "quantkit.toml").read_text()
-    assert 'input = "data", outputs = ["heatmap"]' in text
-    assert "size = [48, 64]" in text
-
-
-def test_init_names_files_from_the_project_files_folder(
-    quantkit_shared: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = quantkit_shared.project.root / "model"
-    monkeypatch.chdir(model)
-    pair = ("net.param", str(model / "net.bin"))
-    options = ("--size", "48", "64", "--folder", "../elsewhere")
-    assert quantkit_shared("init", "--ncnn", *pair, *options)[0] == 0
-    text = (model.parent / "elsewhere" / "quantkit.toml").read_text()
-    assert f'param = "../model/net.param", bin = "{model}/net.bin"' in text
 
 
 def test_doctor_names_every_backend(quantkit_shared: Command) -> None:

@@ -166,6 +166,18 @@ def test_a_size_that_the_param_contradicts_is_refused(tmp_path: Path) -> None:
         start_from_ncnn(param, weights, tmp_path, TRAINED)
 
 
+def test_a_size_that_the_weights_contradict_is_refused(tmp_path: Path) -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    net.conv("stem", "data", "stem", (3, 4), kernel=4, stride=4, p4=0)
+    net.add("InnerProduct", "fc", ("stem",), ("heatmap",), {0: 34, 1: 1, 2: 34 * 256})
+    files = write_pair(net.build(), tmp_path)
+    answers = replace(TRAINED, size=(32, 32))
+    start = start_from_ncnn(files.param, files.bin, tmp_path, answers)
+    assert "eval cannot read keypoints" in start.remark
+    with pytest.raises(InputError, match=r"'fc' takes 256 values, its input has 1024: is the inp"):
+        start_from_ncnn(files.param, files.bin, tmp_path, replace(answers, size=(64, 64)))
+
+
 @pytest.mark.parametrize("name", ['a "b"', "a\\b", "\U0001f9cd", "tab\tbed", "Männer", "#", "'"])
 def test_any_name_of_a_file_is_written_as_toml(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name

@@ -59,14 +59,14 @@ def _described(model: Any, path: Path, size: Sequence[int] | None) -> dict[str, 
     return {
         "input": image.name,
         "shape": shape,
-        "outputs": _output_shapes(model, path, shape),
+        "outputs": _output_shapes(model, shape, is_open=None in image.size),
         "grey_levels": image.type == "UINT8",
         "notes": notes,
     }
 
 
 def _output_shapes(
-    model: Any, path: Path, shape: tuple[int, int, int]
+    model: Any, shape: tuple[int, int, int], *, is_open: bool
 ) -> dict[str, list[int] | None]:
     import onnx
 
@@ -78,25 +78,31 @@ def _output_shapes(
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in inferred
     }
     # The first axis is the batch, whatever it is called.
-    if all(len(dims) > 1 and min(dims[1:]) > 0 for dims in shapes.values()):
+    known = all(len(dims) > 1 and min(dims[1:]) > 0 for dims in shapes.values())
+    if known and not is_open:
         return {name: dims[1:] for name, dims in shapes.items()}
-    ran = _ran(model, path, shape)
+    try:
+        ran = _ran(model, shape)
+    except Exception as error:  # what ONNX Runtime raises has no common class
+        if not is_open:
+            return dict.fromkeys(shapes)
+        # A size that the person names is one that the network's weights may not fit.
+        _, height, width = shape
+        reason = " ".join(str(error).split())[:200]
+        message = f"ONNX Runtime cannot run it at {width}x{height}, is the size right? {reason}"
+        raise InputError(message) from error
     return {name: ran.get(name) for name in shapes}
 
 
-def _ran(model: Any, path: Path, shape: tuple[int, int, int]) -> dict[str, list[int]]:
+def _ran(model: Any, shape: tuple[int, int, int]) -> dict[str, list[int]]:
     import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        feed = {model.graph.input[0].name: np.zeros((1, *shape), np.float32)}
-        outputs = session.run(None, feed)
-    except Exception:  # what ONNX Runtime raises has no common class
-        return {}
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    outputs = session.run(None, {model.graph.input[0].name: np.zeros((1, *shape), np.float32)})
     names = [value.name for value in session.get_outputs()]
     return {name: list(np.shape(out)[1:]) for name, out in zip(names, outputs, strict=True)}

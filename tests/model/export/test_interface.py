@@ -116,6 +116,26 @@ def test_networks_of_other_inputs_are_refused(tmp_path: Path) -> None:
         describe_onnx(net(("image", [1, 4, 8, 8])), None)
 
 
+def test_a_size_that_the_weights_contradict_is_refused(tmp_path: Path) -> None:
+    weight = helper.make_tensor("weight", TensorProto.FLOAT, [192, 34], np.zeros(192 * 34))
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["image"], ["flat"]),
+            helper.make_node("Gemm", ["flat", "weight"], ["o"]),
+        ],
+        "net",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])],
+        [helper.make_tensor_value_info("o", TensorProto.FLOAT, [1, 34])],
+        [weight],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, ir_version=7), path)
+    assert describe_onnx(str(path), [8, 8])["outputs"] == {"o": [34]}
+    with pytest.raises(InputError, match="cannot run it at 16x8, is the size right") as caught:
+        describe_onnx(str(path), [16, 8])
+    assert "\n" not in str(caught.value)
+
+
 def test_an_interface_is_read_in_a_child(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     image_net(path, [1, 1, 64, 48], {"hm": (21, 4)})
