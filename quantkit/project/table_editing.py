@@ -6,7 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from quantkit.calibration.table import CalibrationTable, parse_table, printed, scale_problem
+from quantkit.calibration.table import CalibrationTable, parse_table
+from quantkit.calibration.table_lines import (
+    TableLine,
+    activation_problem,
+    printed,
+    table_lines,
+    table_text,
+)
 from quantkit.errors import InputError
 from quantkit.model.graph import Graph
 from quantkit.model.layer import Layer
@@ -20,11 +27,9 @@ from quantkit.project.table_location import table_label, table_path
 from quantkit.project.table_origin import note_origin, table_origin
 from quantkit.quantization.requantize import fusible
 from quantkit.quantization.table_check import check_table
-from quantkit.quantization.table_lines import TableLine, table_lines
 from quantkit.storage import (
     from_here,
     must_write,
-    read_text,
     sha256_bytes,
     sha256_file,
     write_atomically,
@@ -57,7 +62,7 @@ class TableEdit:
         for name, value in self.thresholds.items():
             problem = "is not a positive finite number"
             if math.isfinite(value) and value > 0:
-                problem = scale_problem(127 / value) or ""
+                problem = activation_problem(127 / value) or ""
             if problem:
                 raise InputError(f"the threshold {value:g} of layer '{name}': {problem}")
 
@@ -152,7 +157,7 @@ def edit_table(
     if path == parent:
         message = f"table '{name}' would replace the one that is edited; give another name"
         raise InputError(message)
-    text = read_text(parent)
+    text = table_text(parent)
     lines = table_lines(text)
     changes = _changes(opened, edit, lines)
     edited = _edited(lines, changes)
