@@ -1,10 +1,13 @@
 """Which layers ncnn can run in int8, and which of them come out wrong when it does."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from quantkit.errors import InputError
 from quantkit.model.network import Network
 from quantkit.model.param import Layer
+from quantkit.model.weights import INT8_TAG
 
 INT8_TYPES: Final = ("Convolution", "ConvolutionDepthWise", "InnerProduct")
 INT8_TERM: Final = 8
@@ -28,6 +31,71 @@ def quantized_layers(network: Network) -> tuple[str, ...]:
         for layer in network.param.layers
         if layer.type in INT8_TYPES and layer.int_param(INT8_TERM, 0)
     )
+
+
+_TERMS: Final = {
+    **dict.fromkeys((*INT8_TYPES, "RNN", "LSTM", "GRU"), INT8_TERM),
+    **dict.fromkeys(("Gemm", "MultiHeadAttention", "SDPA", "Embed"), 18),
+}
+_RESCALING: Final = ("Quantize", "Dequantize", "Requantize")
+_NAMED: Final = 3
+
+
+def runs_int8(layers: Iterable[Layer]) -> bool:
+    """Tell whether any layer of a network computes in int8 or hands int8 on."""
+    return any(
+        layer.type in _RESCALING or layer.int_param(_TERMS.get(layer.type, -1), 0)
+        for layer in layers
+    )
+
+
+def refuse_int8(network: Network) -> None:
+    """Refuse a network that has been quantized where an fp32 one is needed.
+
+    Raises:
+        InputError: A layer computes in int8, or its weights are stored so; the first are named.
+    """
+    done = [layer.name for layer in network.param.layers if _is_int8(network, layer)]
+    if done:
+        message = (
+            f"is int8 already ({_listed(done)}); give the fp32 network that it was made of "
+            "('quantkit eval --backend ncnn' evaluates it as it is)"
+        )
+        raise InputError(message, path=network.param.path)
+
+
+def require_quantizable(network: Network, reasons: Mapping[str, str] | None = None) -> None:
+    """Refuse a network that has been quantized, and one in which nothing can be.
+
+    Args:
+        network: The network.
+        reasons: Layers that must stay in fp32 although their type could be int8, each with why.
+
+    Raises:
+        InputError: It is either; the layers or their types are named.
+    """
+    refuse_int8(network)
+    eligible = [layer.name for layer in int8_layers(network)]
+    if not set(eligible) - set(reasons or {}):
+        message = "no layer of this network can be int8: "
+        if eligible and reasons:
+            message += f"layers {_listed(eligible)} must stay in fp32: {reasons[eligible[0]]}"
+        else:
+            counts = Counter(x.type for x in network.param.layers if x.name in network.weights)
+            held = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
+            message += f"those are {', '.join(INT8_TYPES)}, it has weights in {held}"
+        raise InputError(message, path=network.param.path)
+
+
+def _is_int8(network: Network, layer: Layer) -> bool:
+    weights = network.weights.get(layer.name)
+    stored = weights is not None and any(x.tag == INT8_TAG for x in weights.records.values())
+    return stored or runs_int8([layer])
+
+
+def _listed(names: Sequence[str]) -> str:
+    few = ", ".join(f"'{name}'" for name in names[:_NAMED])
+    return few + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def is_depthwise(layer: Layer) -> bool:

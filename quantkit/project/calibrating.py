@@ -9,7 +9,8 @@ from quantkit.backends.child import in_child
 from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.provenance import Provenance, provenance, write_table
 from quantkit.calibration.table import CalibrationTable, read_table
-from quantkit.model.eligibility import int8_layers
+from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers, require_quantizable
+from quantkit.model.input_fit import check_input
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
@@ -122,6 +123,7 @@ def calibrate_model(
     exported = exported or export_model(project, feedback)
     fp32 = exported.ncnn
     network = read_network(fp32)
+    require_quantizable(network, {} if request.keep_hazards else _hazards(project, network, fp32))
     chosen = _calibration_set(project, request, feedback, threads=threads, overwrite=overwrite)
     wanted = wanted_origin(project, request, chosen)
     if is_unchanged(table, network, wanted):
@@ -214,6 +216,7 @@ def open_table(
     table = existing_table(project, name)
     fp32 = (exported or export_model(project, feedback)).ncnn
     network, known = read_network(fp32), table_origin(table)
+    require_quantizable(network)
     if known.described is not None and known.intact:
         refuse_another(project, table, known.described, network)
     prepared = own_network(table, known, fp32)
@@ -248,6 +251,12 @@ def ready_table(
         notes={**origin.notes, **written.differing},
         origin=origin,
     )
+
+
+def _hazards(project: Project, network: Network, fp32: NcnnFiles) -> Mapping[str, str]:
+    shapes = check_input(network.param, fp32.input, project.input.shape)
+    known = all(x.bottoms[0] in shapes for x in network.param.layers if x.type in INT8_TYPES)
+    return hazards(network, shapes) if known else {}
 
 
 def _calibration_set(

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from quantkit.data.coco import load_dataset
 from quantkit.data.images import read_image
+from quantkit.model.eligibility import refuse_int8
+from quantkit.model.network import read_network
+from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.candidates import ProjectCandidates
 from quantkit.project.config import Project, checked_name
@@ -55,6 +58,8 @@ def choose_set(
             set shares an image with the evaluation data; no manifest was written.
         BackendDied: ncnn died of the network.
     """
+    if isinstance(project.source, NcnnFiles):
+        refuse_int8(read_network(project.source))
     chosen = _chosen(project, request, name, threads, feedback)
     _refuse_what_is_no_image(project, chosen)
     refuse_evaluation_data(project, chosen, feedback)

@@ -8,7 +8,7 @@ import cv2
 from quantkit.backends import BackendName, Runner, latency, open_runner
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_key import source_content
-from quantkit.backends.names import precision
+from quantkit.backends.names import Precision, precision
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.data.detections import load_detections
 from quantkit.data.preprocess import crops
@@ -21,6 +21,9 @@ from quantkit.evaluation.matches import Matches
 from quantkit.evaluation.prediction_file import read_predictions, write_predictions
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import Predictions
+from quantkit.model.eligibility import runs_int8
+from quantkit.model.param import read_param
+from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import artifact_files
 from quantkit.project.config import Project
@@ -74,7 +77,9 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         InputError: An image or the project's own network cannot be read, or the network does not
             fit the project file.
     """
-    row = Row(name, precision(name))
+    row = Row(name, _precision(name, artifact))
+    if row.precision != precision(name):
+        job.feedback.note(f"the project's network is int8 already: row '{name}' is not fp32")
     if isinstance(artifact, str):
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:
@@ -98,6 +103,12 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         similarity = label_similarity(predictions, job.part)
         row = replace(row, oks=mean_oks(similarity), keypoint_oks=by_keypoint(similarity))
     return Measured(row, predictions, evaluation.matches)
+
+
+def _precision(name: BackendName, artifact: Artifact | str) -> Precision:
+    """Say what a row computes in; a pair that was given as the model may be int8 itself."""
+    given = isinstance(artifact, NcnnFiles) and runs_int8(read_param(artifact.param).layers)
+    return "int8" if given else precision(name)
 
 
 def _opened(job: Job, name: BackendName, artifact: Artifact) -> Runner:

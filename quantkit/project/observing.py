@@ -13,7 +13,7 @@ from quantkit.calibration.layer_inputs import LayerInputs
 from quantkit.calibration.provenance import package_versions
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import InputSpec, crops
-from quantkit.model.eligibility import int8_layers
+from quantkit.model.eligibility import int8_layers, require_quantizable
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
@@ -70,6 +70,7 @@ def observed(
     """
     files = export_model(project, feedback).ncnn
     network = read_network(files)
+    require_quantizable(network)
     inputs = _inputs(network)
     path = project.work_dir / "activations" / f"{_name(project, network, inputs)}.rows"
     keys = keys or person_keys(persons, feedback)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quantkit.errors import InputError
-from quantkit.model.eligibility import quantized_layers
+from quantkit.model.eligibility import quantized_layers, require_quantizable
 from quantkit.model.network import Network, read_network, write_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
@@ -78,8 +78,10 @@ def quantize_model(project: Project, table: str | Path, feedback: Feedback) -> W
     path = existing_table(project, table)
     origin = table_origin(path)
     fp32 = own_network(path, origin, export_model(project, feedback).ncnn)
+    network = read_network(fp32)
+    require_quantizable(network)
     note_origin(project, path, feedback)
-    written = write_int8(project, read_network(fp32), fp32, path)
+    written = write_int8(project, network, fp32, path)
     return replace(written, table_note=origin.note)
 
 

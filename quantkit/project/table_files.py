@@ -10,6 +10,7 @@ from quantkit.calibration.provenance import Provenance, read_provenance
 from quantkit.calibration.table import read_table
 from quantkit.calibration.table_lines import table_text
 from quantkit.errors import InputError
+from quantkit.model.eligibility import refuse_int8
 from quantkit.model.interface import ncnn_input_shape
 from quantkit.model.network import Network, read_network
 from quantkit.model.param import read_param
@@ -56,6 +57,7 @@ def project_model(project: Project, table: Path, feedback: Feedback) -> TableMod
     """
     files = network_beside(table, export_model(project, feedback).ncnn)
     network = read_network(files)
+    refuse_int8(network)
     shapes = _shapes(network, {files.input: project.input.shape})
     return TableModel(network, shapes, project.name)
 
@@ -73,6 +75,7 @@ def ncnn_model(param: Path, weights: Path, size: tuple[int, int] | None = None) 
     """
     graph = read_param(param)
     network = Network(graph, read_weights(graph, weights))
+    refuse_int8(network)
     given: dict[str, Shape] = {}
     inputs = [blob for layer in graph.layers if layer.type == "Input" for blob in layer.tops]
     if size is not None and inputs:
