@@ -74,10 +74,9 @@ def export(
     key = export_key(source, samples)
     if isinstance(source, NcnnFiles):
         check_pair(source, samples[0].shape)
-        pair, notes = write_runnable(source, samples[0].shape, work_dir)
-        if pair is source:
-            pair, notes = put_right(source, work_dir)
-        for note in notes:
+        pair, mended = put_right(source, work_dir)
+        pair, rewritten = write_runnable(pair, samples[0].shape, work_dir)
+        for note in (*mended, *rewritten):
             feedback.note(f"{source.param.name}: {note}")
         return ExportReport(steps=(), onnx=None, ncnn=pair, hashes={}, key=key)
     earlier = reusable_report(work_dir, key)

@@ -13,7 +13,9 @@ from quantkit.backends.first_forward import check_first_forward, runnable
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import crops
 from quantkit.errors import QuantkitError
+from quantkit.model.eligibility import runs_int8
 from quantkit.model.network import read_network
+from quantkit.model.param import read_param
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
@@ -38,6 +40,9 @@ def export_model(project: Project, feedback: Feedback) -> ExportReport:
     """
     samples = _samples(project)
     report = export(project.source, samples, project.work_dir, feedback=feedback)
+    if runs_int8(read_param(report.ncnn.param).layers):
+        # It is no reference; it can be evaluated, and whoever needs fp32 says so.
+        return report
     check_first_forward(
         report.ncnn,
         samples,
