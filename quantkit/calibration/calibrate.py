@@ -1,7 +1,8 @@
 """From statistics and a method to a table, with everything that was left out named."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from quantkit.model.param import Layer
 _SEVEN_BITS = 63
 
 
+ASKED: Final = "asked for"
+"""Why a layer stays in fp32 that was not to be calibrated."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A table and what a person should know about it.
@@ -34,6 +39,10 @@ class Calibration:
     thresholds: Mapping[str, float]
     left_out: Mapping[str, str]
     notes: Mapping[str, str]
+
+    def around(self, kept_fp32: Iterable[str]) -> Self:
+        """Say of layers without statistics that they were asked to stay in fp32."""
+        return replace(self, left_out={**self.left_out, **dict.fromkeys(kept_fp32, ASKED)})
 
 
 def calibrate(

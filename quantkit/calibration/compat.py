@@ -35,14 +35,17 @@ def collect_as_ncnn2table(
     progress: Progress = silent,
     threads: int = 2,
     *,
+    layers: Sequence[str] | None = None,
     total: int = 0,
     describe: Callable[[int], str] = "crop {}".format,
 ) -> ActivationStatistics:
     """Collect what a method of ncnn2table needs: `kl` two passes, `aciq` the ranges alone.
 
-    Arguments and errors are those of `quantkit.calibration.statistics.collect`.
+    Arguments and errors are those of `quantkit.calibration.statistics.collect`; `layers` are by
+    default all that could be int8.
     """
-    layers: Sequence[str] = [layer.name for layer in int8_layers(network)]
+    if layers is None:
+        layers = [layer.name for layer in int8_layers(network)]
     if method == "kl":
         return collect(
             network, input, crops, layers, progress, threads, total=total, describe=describe

@@ -10,6 +10,7 @@ from quantkit.cli.options import (
     CalibSetOption,
     CountOption,
     JsonOption,
+    KeepFp32Option,
     MethodOption,
     OverwriteOption,
     ProjectOption,
@@ -48,6 +49,7 @@ def calibrate(
     keep_hazards: bool = typer.Option(
         False, "--keep-hazards", help="Also quantize the layers that the runtime gets wrong."
     ),
+    keep_fp32: KeepFp32Option = None,
     threads: ThreadsOption = 2,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -75,6 +77,7 @@ def calibrate(
         selection=replace(selection, count=count, seed=seed),
         name=name,
         keep_hazards=keep_hazards,
+        keep_fp32=tuple(keep_fp32 or ()),
     )
     with feedback() as shown:
         result = calibrate_model(

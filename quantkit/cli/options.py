@@ -43,6 +43,13 @@ CalibSetOption = Annotated[
 TableOption = Annotated[
     str, typer.Option(help="Name of a table in tables/, or the path of any table.")
 ]
+KeepFp32Option = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Leave layers in fp32 and calibrate around them: a name, 'conv_6*' or type:TYPE;"
+        " repeatable."
+    ),
+]
 ThreadsOption = Annotated[int, typer.Option(help="Worker threads.", min=1, max=64)]
 
 

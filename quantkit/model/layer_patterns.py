@@ -37,7 +37,7 @@ def matching_layers(
         found = {pattern} if pattern in names else _matched(pattern, layers)
         if not found:
             listed = ", ".join([*names[:_LISTED], *(["..."] if len(names) > _LISTED else [])])
-            message = f"'{pattern}' matches no layer of {where} (it has {listed or 'none'})"
+            message = f"'{pattern}' matches no layer of {where} (there are {listed or 'none'})"
             raise InputError(f"{message}; give a name, a pattern such as 'conv_6*', or type:TYPE")
         chosen |= found
     return tuple(name for name in names if name in chosen)

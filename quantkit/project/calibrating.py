@@ -124,8 +124,9 @@ def calibrate_model(
     fp32 = exported.ncnn
     network = read_network(fp32)
     require_quantizable(network, {} if request.keep_hazards else _hazards(project, network, fp32))
+    request.kept_fp32(network)
     chosen = _calibration_set(project, request, feedback, threads=threads, overwrite=overwrite)
-    wanted = wanted_origin(project, request, chosen)
+    wanted = wanted_origin(project, request, chosen, network)
     if is_unchanged(table, network, wanted):
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
     else:

@@ -6,6 +6,9 @@ from typing import Any, Final, get_args
 from quantkit.calibration.compat import CompatMethod
 from quantkit.calibration.methods import METHODS, method_named
 from quantkit.errors import InputError
+from quantkit.model.eligibility import int8_layers
+from quantkit.model.layer_patterns import matching_layers
+from quantkit.model.network import Network
 from quantkit.project.selection_request import DEFAULT_STRATEGY, MEASURED, SelectionRequest
 from quantkit.tuning.recipe import Recipe
 
@@ -36,6 +39,8 @@ class CalibrationRequest:
         selection: How crops are chosen otherwise; by default as `default_selection` says.
         name: Name of the table; by default the method's.
         keep_hazards: Also quantize the layers that the runtime gets wrong.
+        keep_fp32: Layers that stay in fp32, and are calibrated around, as `matching_layers` takes
+            them.
 
     Raises:
         InputError: There is no such method, or it does not go with the rest.
@@ -48,6 +53,7 @@ class CalibrationRequest:
     selection: SelectionRequest | None = None
     name: str | None = None
     keep_hazards: bool = False
+    keep_fp32: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.compat and self.method not in NCNN2TABLE:
@@ -71,6 +77,19 @@ class CalibrationRequest:
     def table_name(self) -> str:
         """Name of the table."""
         return self.name or (f"ncnn2table-{self.method}" if self.compat else self.method)
+
+    def kept_fp32(self, network: Network) -> tuple[str, ...]:
+        """Name the layers of a network that are asked to stay in fp32.
+
+        Raises:
+            InputError: A pattern matches none that could be int8, or all are asked for.
+        """
+        layers = int8_layers(network)
+        kept = matching_layers(self.keep_fp32, layers, "those that could be int8")
+        if kept and len(kept) == len(layers):
+            message = "--keep-fp32 leaves no layer to calibrate: run the network in fp32"
+            raise InputError(message)
+        return kept
 
     def origin(self) -> dict[str, Any]:
         """Say how a table that is asked for is made, as fields of its provenance."""

@@ -67,6 +67,9 @@ def make_table(
         "describe": lambda index: f"{persons[index].file_name} ({persons[index].annotation_id})",
     }
 
+    kept = request.kept_fp32(network)
+    layers = [layer.name for layer in int8_layers(network) if layer.name not in kept]
+
     def tensors() -> Iterator[NDArray[np.float32]]:
         return _tensors(project, persons)
 
@@ -74,7 +77,14 @@ def make_table(
         searched = request.method == EASY_QUANT
         method = cast("CompatMethod", "kl" if searched else request.method)
         statistics = collect_as_ncnn2table(
-            network, fp32.input, tensors, method, feedback.progress, threads, **options
+            network,
+            fp32.input,
+            tensors,
+            method,
+            feedback.progress,
+            threads,
+            layers=layers,
+            **options,
         )
         if searched:
             few = islice(tensors(), _EASY_QUANT_CROPS)
@@ -82,13 +92,12 @@ def make_table(
         else:
             found = calibrate_as_ncnn2table(network, statistics, method)
     else:
-        layers = [layer.name for layer in int8_layers(network)]
         options["sampled"] = sampled_values(request.method)
         statistics = collect_streaming(
             network, fp32.input, tensors(), layers, feedback.progress, threads, **options
         )
         found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
-    return Tuned(network, found, statistics, ())
+    return Tuned(network, found.around(kept), statistics, ())
 
 
 def _tuned(
@@ -100,7 +109,8 @@ def _tuned(
     request: CalibrationRequest,
     threads: int,
 ) -> Tuned:
-    search, held_out = judges(len(persons), len(int8_layers(network)))
+    kept = request.kept_fp32(network)
+    search, held_out = judges(len(persons), len(int8_layers(network)) - len(kept))
     journal = Journal(project.work_dir / "best.jsonl")
     material = Material(
         network=network,
@@ -111,6 +121,7 @@ def _tuned(
         search=list(_tensors(project, [persons[k] for k in search])),
         held_out=list(_tensors(project, [persons[k] for k in held_out])),
         learned=list(_tensors(project, _others(persons, held_out)[:_LEARNED])),
+        kept_fp32=frozenset(kept),
         threads=threads,
         journal=journal,
         feedback=feedback,

@@ -18,7 +18,7 @@ from quantkit.storage import json_value, sha256_file
 
 
 def wanted_origin(
-    project: Project, request: CalibrationRequest, chosen: CalibrationSet
+    project: Project, request: CalibrationRequest, chosen: CalibrationSet, network: Network
 ) -> dict[str, Any]:
     """Say what a table that is asked for would be made from, as fields of its provenance."""
     return {
@@ -26,6 +26,7 @@ def wanted_origin(
         "preprocess": _preprocess(project),
         "calibration_set": chosen.name,
         "calibration_set_sha256": chosen.sha256,
+        "kept_fp32": request.kept_fp32(network),
     }
 
 

@@ -53,6 +53,7 @@ class Material:
         search: Some of them, by which choices are made.
         held_out: Others, by which it is judged whether a step helps.
         learned: Those that are learned from, none of them held out.
+        kept_fp32: Layers that stay in fp32 because that was asked for.
         threads: How many crops are run at a time.
         journal: Keeps what is found of each layer, so that a killed run goes on.
         feedback: Told how it goes.
@@ -66,6 +67,7 @@ class Material:
     search: Sequence[Array]
     held_out: Sequence[Array]
     learned: Sequence[Array] = ()
+    kept_fp32: frozenset[str] = frozenset()
     threads: int = 2
     journal: Journal | None = None
     feedback: Feedback = field(default=_SILENT)

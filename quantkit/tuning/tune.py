@@ -103,7 +103,7 @@ class _Tuning:
         start = time.monotonic()
         self._reference = self._run(material.network)
         forward = (time.monotonic() - start) / len(material.held_out)
-        layers = len(int8_layers(material.network))
+        layers = len(int8_layers(material.network)) - len(material.kept_fp32)
         seconds = forward * expected_forwards(recipe, layers, len(material.search))
         material.feedback.note(f"calibration: the steps of 'best' take about {seconds:.0f} s")
 
@@ -180,14 +180,19 @@ class _Tuning:
             network,
             material.input,
             material.crops(),
-            [layer.name for layer in int8_layers(network)],
+            [one.name for one in int8_layers(network) if one.name not in material.kept_fp32],
             material.feedback.progress,
             material.threads,
             total=material.total,
             sampled=DENSELY_SAMPLED,
         )
         states = [
-            self._judged(network, calibrate(network, statistics, method), statistics, method)
+            self._judged(
+                network,
+                calibrate(network, statistics, method).around(material.kept_fp32),
+                statistics,
+                method,
+            )
             for method in METHODS
         ]
         return max(states, key=lambda state: state.db)
@@ -236,7 +241,13 @@ class _Tuning:
         ranges = channel_ranges(
             state.network, material.input, material.crops(), threads=material.threads
         )
-        found = equalize(state.network, self._shapes(state.network), material.outputs, ranges)
+        found = equalize(
+            state.network,
+            self._shapes(state.network),
+            material.outputs,
+            ranges,
+            kept_fp32=material.kept_fp32,
+        )
         equal = self._calibrated(found.network)
         report = found.report
         return equal, f"{report.free} of {report.channels} channels free, from {equal.origin}"

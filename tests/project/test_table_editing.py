@@ -116,7 +116,7 @@ def test_layers_that_share_an_int8_blob_get_one_threshold(project: Project) -> N
     ("asked", "message"),
     [
         ({}, "nothing to change"),
-        ({"fp32": ("conv_99",)}, r"'conv_99' matches no layer of table 'kl' \(it has"),
+        ({"fp32": ("conv_99",)}, r"'conv_99' matches no layer of table 'kl' \(there are"),
         ({"fp32": ("conv_9*",)}, r"'conv_9\*' matches no layer"),
         ({"fp32": ("type:Gemm",)}, "'type:Gemm' matches no layer"),
         ({"fp32": ("*",)}, "no layer would be left in int8"),

@@ -1,7 +1,7 @@
 """Whole-graph equalization: the channels of all blobs made alike, the outputs left as they are."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -96,6 +96,7 @@ def equalize(
     headroom: float = HEADROOM,
     exact: bool = False,
     steps: int = STEPS,
+    kept_fp32: Container[str] = (),
 ) -> Equalized:
     """Scale channels so that int8 adds less noise, and fold the factors into the weights.
 
@@ -114,14 +115,16 @@ def equalize(
         headroom: How much larger than on those crops such a channel may become without being cut.
         exact: Round the factors to powers of two: the fp32 outputs are then equal bit for bit.
         steps: Of the search for factors.
+        kept_fp32: Layers that stay in fp32, and so add no noise.
 
     Returns:
         The network with its weights in fp32 where they were scaled.
     """
     seen = {blob: headroom * one.absmax for blob, one in ranges.items()}
     graph = channel_graph(network, shapes, outputs, seen if clips == "calibrated" else None)
-    read = {blob: ranges[blob] for blob in int8_blobs(network) if blob in ranges}
-    factors = least_noise(graph, read, layer_noises(network, graph, ranges), steps=steps)
+    read = {blob: ranges[blob] for blob in int8_blobs(network, kept_fp32) if blob in ranges}
+    noises = layer_noises(network, graph, ranges, kept_fp32)
+    factors = least_noise(graph, read, noises, steps=steps)
     if exact:
         factors = powers_of_two(factors, graph.most)
     by_blob = {blob: factors[graph.channels(blob)] for blob in read}

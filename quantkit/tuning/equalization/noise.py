@@ -8,7 +8,7 @@ norms, so that there is a gradient. Both steps have 127 levels; a uniform error 
 square (Widrow, "Statistical Analysis of Amplitude-Quantized Sampled-Data Systems", 1961).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,7 +79,10 @@ class LayerNoise:
 
 
 def layer_noises(
-    network: Network, graph: ChannelGraph, ranges: Mapping[str, ChannelRanges]
+    network: Network,
+    graph: ChannelGraph,
+    ranges: Mapping[str, ChannelRanges],
+    kept_fp32: Container[str] = (),
 ) -> Sequence[LayerNoise]:
     """Describe the layers that int8 adds noise to.
 
@@ -88,10 +91,13 @@ def layer_noises(
         graph: Its channels.
         ranges: Of the blobs that int8 layers read and make; layers without are left out, and so
             are those that read only zeros.
+        kept_fp32: Layers that stay in fp32.
     """
     blobs = Graph(network.param)
     found = []
     for layer in int8_layers(network):
+        if layer.name in kept_fp32:
+            continue
         bottom = blobs.resolve_split(layer.bottoms[0])
         read, made = ranges.get(bottom), ranges.get(layer.tops[0])
         if read is not None and made is not None and read.typical.max() > 0:

@@ -1,6 +1,6 @@
 """How large the values of every channel are over the calibration crops."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,10 +46,11 @@ class ChannelRanges:
         return np.maximum(self.typical, least)
 
 
-def int8_blobs(network: Network) -> tuple[str, ...]:
+def int8_blobs(network: Network, kept_fp32: Container[str] = ()) -> tuple[str, ...]:
     """Name the blobs that int8 layers read, before their Splits, in execution order."""
     graph = Graph(network.param)
-    sources = (graph.resolve_split(layer.bottoms[0]) for layer in int8_layers(network))
+    layers = (layer for layer in int8_layers(network) if layer.name not in kept_fp32)
+    sources = (graph.resolve_split(layer.bottoms[0]) for layer in layers)
     return tuple(dict.fromkeys(sources))
 
 
