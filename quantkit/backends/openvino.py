@@ -1,8 +1,10 @@
 """OpenVINO on the CPU, held to fp32."""
 
+import platform
 from importlib.metadata import version
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from quantkit.backends.runner import Shape, Tensor
 from quantkit.errors import InputError
 from quantkit.model.source import OnnxFile
 from quantkit.optional import require
+
+_SUMS_IN_32_BITS: Final = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 class OpenvinoSession:
@@ -25,6 +29,8 @@ class OpenvinoSession:
         self.run_threads = threads
         self.input_shape = _input_shape(compiled, file)
         self.description = f"openvino {version('openvino')}, CPU, {precision}, f32 hint"
+        if precision == "int8" and lacks_vnni():
+            self.description += ", no VNNI"
 
     @classmethod
     def load(cls, file: OnnxFile, threads: int, precision: Precision = "fp32") -> Self:
@@ -63,6 +69,17 @@ class OpenvinoSession:
         batch = np.ascontiguousarray(tensor, np.float32)[None]
         results = self._request.infer({self._input: batch})
         return tuple(np.array(results[name], np.float32)[0] for name in self.outputs)
+
+
+def lacks_vnni() -> bool:
+    """Say whether the integer kernels of this processor add two products in 16 bits."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return True
+    return _SUMS_IN_32_BITS.isdisjoint(flags)
 
 
 def import_openvino() -> ModuleType:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from quantkit.backends.names import BackendName
+from quantkit.backends.openvino import lacks_vnni
 from quantkit.calibration.table import read_table
 from quantkit.model.network import Network
 from quantkit.model.source import OnnxFile
@@ -12,6 +14,7 @@ from quantkit.project.config import Project
 from quantkit.project.table_location import work_stem
 from quantkit.quantization.qdq import to_qdq
 from quantkit.quantization.qdq_onnxruntime import suit_onnxruntime
+from quantkit.quantization.qdq_openvino import suit_openvino
 from quantkit.storage import write_result
 
 
@@ -24,7 +27,9 @@ def write_qdq(
     table: Path,
     feedback: Feedback,
 ) -> OnnxFile:
-    """Write the int8 network of a table in ONNX form; an equal file that is there stays.
+    """Write the int8 network of a table in ONNX form, as it is and as it suits a backend.
+
+    Equal files that are there stay.
 
     Args:
         project: The project.
@@ -42,10 +47,16 @@ def write_qdq(
     written = to_qdq(fp32.path, network, read_table(table), prepared)
     for layer, reason in written.left_out.items():
         feedback.note(f"{name}: layer '{layer}' stays fp32: {reason}")
-    suffix = "int8"
+    stem = work_stem(project, table)
+    _write(project.work_dir / f"{stem}-int8.onnx", written.model)
     if name == "onnxruntime-int8":
         suit_onnxruntime(written.model)
-        suffix = "int8-onnxruntime"
-    path = project.work_dir / f"{work_stem(project, table)}-{suffix}.onnx"
-    write_result(path, written.model.SerializeToString(deterministic=True), overwrite=True)
+    else:
+        suit_openvino(written.model, sums_overflow=lacks_vnni())
+    path = project.work_dir / f"{stem}-int8-{name.removesuffix('-int8')}.onnx"
+    _write(path, written.model)
     return replace(fp32, path=path)
+
+
+def _write(path: Path, model: Any) -> None:
+    write_result(path, model.SerializeToString(deterministic=True), overwrite=True)
