@@ -91,12 +91,22 @@ def reusable_report(folder: Path, key: str) -> ExportReport | None:
         folder: The folder of the files.
         key: Content key of what an export would depend on now.
     """
+    report = last_report(folder)
+    return report if report is not None and report.key == key else None
+
+
+def last_report(folder: Path) -> ExportReport | None:
+    """Read the report of an earlier export, whatever its inputs were, if its files are unchanged.
+
+    Args:
+        folder: The folder of the files.
+    """
     try:
         report = _from_json(read_json(folder / REPORT), folder)
         unchanged = all(sha256_file(folder / n) == h for n, h in report.hashes.items())
     except (InputError, KeyError, TypeError, ValueError):
         return None
-    return report if report.key == key and unchanged else None
+    return report if unchanged else None
 
 
 def _from_json(value: dict[str, Any], folder: Path) -> ExportReport:

@@ -50,6 +50,16 @@ KeepFp32Option = Annotated[
         " repeatable."
     ),
 ]
+ParamOption = Annotated[
+    Path | None, typer.Option(help="The fp32 .param it is for, instead of the project's model.")
+]
+BinOption = Annotated[
+    Path | None, typer.Option(help="The .bin (default: beside the .param, by its name).")
+]
+SizeOption = Annotated[
+    tuple[int, int] | None,
+    typer.Option(help="Width and height of the input, where the .param does not say."),
+]
 ThreadsOption = Annotated[int, typer.Option(help="Worker threads.", min=1, max=64)]
 
 

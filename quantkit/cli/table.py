@@ -8,9 +8,12 @@ import typer
 
 from quantkit.cli.console import feedback, results
 from quantkit.cli.options import (
+    BinOption,
     JsonOption,
     OverwriteOption,
+    ParamOption,
     ProjectOption,
+    SizeOption,
     ThreadsOption,
     open_project,
 )
@@ -25,16 +28,6 @@ app = typer.Typer(
 )
 
 TableArgument = Annotated[Path, typer.Argument(help="Calibration table.")]
-ParamOption = Annotated[
-    Path | None, typer.Option(help="The fp32 .param it is for, instead of the project's model.")
-]
-BinOption = Annotated[
-    Path | None, typer.Option(help="The .bin (default: beside the .param, by its name).")
-]
-SizeOption = Annotated[
-    tuple[int, int] | None,
-    typer.Option(help="Width and height of the input, where the .param does not say."),
-]
 
 
 @app.command()

@@ -8,17 +8,18 @@ from numpy.typing import NDArray
 
 from quantkit.backends.export_chain import export
 from quantkit.backends.export_key import export_key
-from quantkit.backends.export_report import ExportReport, reusable_report
+from quantkit.backends.export_report import ExportReport, last_report, reusable_report
 from quantkit.backends.first_forward import check_first_forward, runnable
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import crops
-from quantkit.errors import QuantkitError
+from quantkit.errors import InputError, QuantkitError
 from quantkit.model.eligibility import runs_int8
 from quantkit.model.network import read_network
 from quantkit.model.param import read_param
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
+from quantkit.storage import from_here
 
 SAMPLE_CROPS = 4
 """How many real crops each step of the export is compared on."""
@@ -52,6 +53,32 @@ def export_model(project: Project, feedback: Feedback) -> ExportReport:
         feedback=feedback,
     )
     return report
+
+
+def fp32_network(project: Project, feedback: Feedback) -> NcnnFiles:
+    """Find the fp32 network of a project where nothing of its data is needed.
+
+    Args:
+        project: The project; its data is read only if its model has to be converted.
+        feedback: Told how the export goes, and where one is taken unseen.
+
+    Raises:
+        InputError: The model cannot be converted, or there is no data to convert it on.
+    """
+    source = project.source
+    if isinstance(source, NcnnFiles):
+        shaped = [np.zeros(project.input.shape, np.float32)]
+        return export(source, shaped, project.work_dir, feedback=feedback).ncnn
+    try:
+        _samples(project)
+    except InputError:
+        report = last_report(project.work_dir)
+        if report is None:
+            raise
+        folder = from_here(project.work_dir)
+        feedback.note(f"the network in {folder} is taken as it lies, as the data cannot be read")
+        return report.ncnn
+    return export_model(project, feedback).ncnn
 
 
 def network_at_hand(project: Project) -> str | None:

@@ -1,18 +1,20 @@
 """The quantization step: the int8 model of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from quantkit.errors import InputError
 from quantkit.model.eligibility import quantized_layers, require_quantizable
+from quantkit.model.graph import Graph
 from quantkit.model.network import Network, read_network, write_network
 from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
-from quantkit.project.exporting import export_model
+from quantkit.project.exporting import fp32_network
 from quantkit.project.prepared import own_network
+from quantkit.project.table_files import TableModel
 from quantkit.project.table_location import existing_table, work_stem
 from quantkit.project.table_origin import note_origin, table_origin
 from quantkit.quantization.int8 import quantize
@@ -77,12 +79,36 @@ def quantize_model(project: Project, table: str | Path, feedback: Feedback) -> W
     """
     path = existing_table(project, table)
     origin = table_origin(path)
-    fp32 = own_network(path, origin, export_model(project, feedback).ncnn)
-    network = read_network(fp32)
-    require_quantizable(network)
+    fp32 = own_network(path, origin, fp32_network(project, feedback))
     note_origin(project, path, feedback)
-    written = write_int8(project, network, fp32, path)
+    written = write_int8(project, read_network(fp32), fp32, path)
     return replace(written, table_note=origin.note)
+
+
+def quantize_pair(
+    table: Path, model: TableModel, folder: Path, *, overwrite: bool = False
+) -> WrittenInt8:
+    """Write the int8 model of a table and an ncnn pair, without a project, as NAME-int8.
+
+    Args:
+        table: The calibration table.
+        model: The fp32 network.
+        folder: Where the model goes.
+        overwrite: Replace files that have other content.
+
+    Raises:
+        InputError: The table is wrong or does not fit, or other files lie there.
+        BackendDied: ncnn died of the int8 model.
+    """
+    graph = Graph(model.network.param)
+    inputs = [top for one in model.network.param.layers if one.type == "Input" for top in one.tops]
+    if not inputs:
+        raise InputError("has no Input layer, so ncnn cannot run it", path=model.name)
+    ends = tuple(blob for blob in graph.blobs if not graph.readers(blob))
+    stem = folder / f"{table.stem}-int8"
+    files = NcnnFiles(stem.with_suffix(".param"), stem.with_suffix(".bin"), inputs[0], ends)
+    shape = model.shapes.get(inputs[0], ()) if len(inputs) == 1 else ()
+    return _write(model.network, table, files, shape, overwrite=overwrite)
 
 
 def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path) -> WrittenInt8:
@@ -100,19 +126,27 @@ def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path)
         InputError: The table does not fit the network, or the files cannot be written.
         BackendDied: ncnn died of the int8 model.
     """
-    scales, stem = fitting_table(table, network), work_stem(project, table)
-    int8 = quantize(network, scales)
-    files = NcnnFiles(
+    stem = work_stem(project, table)
+    files = replace(
+        fp32,
         param=project.work_dir / f"{stem}-int8.param",
         bin=project.work_dir / f"{stem}-int8.bin",
-        input=fp32.input,
-        outputs=fp32.outputs,
     )
+    return _write(network, table, files, project.input.shape, overwrite=True)
+
+
+def _write(
+    network: Network, table: Path, files: NcnnFiles, shape: Sequence[int], *, overwrite: bool
+) -> WrittenInt8:
+    require_quantizable(network)
+    scales = fitting_table(table, network)
+    int8 = quantize(network, scales)
     layers = quantized_layers(int8)
     if _is_there(int8, files):
         return WrittenInt8(files, layers)
-    write_network(int8, files.param, files.bin, overwrite=True)
-    return WrittenInt8(files, layers, loaded_layers(files, scales.layers, project.input.shape))
+    write_network(int8, files.param, files.bin, overwrite=overwrite)
+    image = (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
+    return WrittenInt8(files, layers, loaded_layers(files, scales.layers, image))
 
 
 def _is_there(network: Network, files: NcnnFiles) -> bool:

@@ -19,7 +19,7 @@ from quantkit.model.shapes import blob_shapes
 from quantkit.model.weights import read_weights
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
-from quantkit.project.exporting import export_model
+from quantkit.project.exporting import fp32_network
 from quantkit.project.prepared import network_beside
 from quantkit.quantization.table_diff import TableDiff, diff_tables
 from quantkit.quantization.table_lint import lint_table
@@ -55,7 +55,7 @@ def project_model(project: Project, table: Path, feedback: Feedback) -> TableMod
     Raises:
         InputError: The model cannot be converted.
     """
-    files = network_beside(table, export_model(project, feedback).ncnn)
+    files = network_beside(table, fp32_network(project, feedback))
     network = read_network(files)
     refuse_int8(network)
     shapes = _shapes(network, {files.input: project.input.shape})
