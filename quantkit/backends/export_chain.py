@@ -117,7 +117,7 @@ class _Chain:
         if isinstance(source, MMPoseSource):
             raw = self._from_mmpose(source, total)
         else:
-            raw, notes = repair_onnx(source, self.folder / "raw.onnx")
+            raw, notes = repair_onnx(source, self.folder / "raw.onnx", shape)
             self.outputs = self._outputs("onnxruntime", raw)
         onnx, used = simplify_onnx(raw, self.folder / ONNX, shape)
         name = f"onnxsim {version('onnxsim')}"

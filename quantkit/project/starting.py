@@ -36,6 +36,9 @@ images = "train2017"
 """
 
 
+_COCO_KEYPOINTS: Final = ("", "CocoDataset", "HumanArtDataset")
+"""MMPose's data sets that have COCO's keypoints; empty where it is not known which it was."""
+
 _USUAL: Final[Mapping[bool, tuple[tuple[str, str, str], ...]]] = {
     False: (
         ("123.675 116.28 103.53", "58.395 57.12 57.375", "ImageNet's, in rgb"),
@@ -222,7 +225,7 @@ def start_from_mmpose(
             radius_factor=spec.radius_factor,
         ),
         shift_heatmap=spec.shift_heatmap,
-        notes=_keypoint_notes(spec.keypoints),
+        notes=_keypoint_notes(spec.keypoints, spec.dataset),
     )
 
 
@@ -384,9 +387,12 @@ def _still_open(keys: tuple[str, ...]) -> str:
     return f'fill in {", ".join(places)}: "{UNANSWERED}" stands there, and commands stop at it'
 
 
-def _keypoint_notes(count: int) -> tuple[str, ...]:
+def _keypoint_notes(count: int, dataset: str = "") -> tuple[str, ...]:
     if count == KEYPOINTS:
-        return ()
+        if dataset in _COCO_KEYPOINTS:
+            return ()
+        note = f"eval reads labels as COCO's {KEYPOINTS} keypoints: this network was trained on"
+        return (f"{note} {dataset}, whose {KEYPOINTS} may be others",)
     note = f"eval compares with the labels of {KEYPOINTS} COCO keypoints only: this network has"
     return (f"{note} {count}; `eval --no-labels` and `sensitivity` work",)
 

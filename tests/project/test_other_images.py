@@ -25,7 +25,9 @@ from tests.projects import write_coco
 FORMS = [
     pytest.param([1, 1, 64, 48], TensorProto.FLOAT, id="gray"),
     pytest.param([1, 64, 48, 3], TensorProto.FLOAT, id="channels last"),
-    pytest.param(["n", 64, 48, 1], TensorProto.UINT8, id="gray pixels, channels last"),
+    pytest.param(
+        ["n", "h", "w", 1], TensorProto.UINT8, id="gray pixels of any size, channels last"
+    ),
     pytest.param([1, 3, 64, 48], TensorProto.FLOAT16, id="float16"),
     pytest.param([1, 3, 64, 48], TensorProto.DOUBLE, id="double"),
 ]
@@ -61,7 +63,7 @@ def test_a_network_of_another_image_is_evaluated(
     pixels = crop_person(np.ascontiguousarray(repeated), person, plain).pixels
     mean, std = (0, 1) if type == TensorProto.UINT8 else (100, 50)
     tensor = (pixels[: 1 if gray else 3].astype(np.float32) - mean) / std
-    last = dims[1] == 64
+    last = dims[1] not in (1, 3)
     fed = tensor.transpose(1, 2, 0) if last else tensor
     session = onnxruntime.InferenceSession(str(file.path))
     dtype = onnx.helper.tensor_dtype_to_np_dtype(type)

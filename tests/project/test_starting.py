@@ -198,13 +198,18 @@ def hand(monkeypatch: pytest.MonkeyPatch) -> MMPoseSpec:
     return spec
 
 
-def test_an_mmpose_config_tells_everything(tmp_path: Path, hand: MMPoseSpec) -> None:
+def test_an_mmpose_config_tells_everything(
+    tmp_path: Path, hand: MMPoseSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = start_from_mmpose("hand", None, tmp_path)
     (note,) = start.notes
     assert note == (
         "eval compares with the labels of 17 COCO keypoints only: this network has 21;"
         " `eval --no-labels` and `sensitivity` work"
     )
+    monkeypatch.setattr(starting, "describe", lambda name: replace(SPEC, dataset="AP10KDataset"))
+    (note,) = start_from_mmpose("animal", None, tmp_path).notes
+    assert "trained on AP10KDataset, whose 17 may be others" in note
     (tmp_path / "quantkit.toml").write_text(start.text())
     project = load_project(tmp_path)
     assert project.input == InputSpec(

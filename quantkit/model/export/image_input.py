@@ -4,7 +4,7 @@ Networks out of TensorFlow take (1, height, width, channels); some take integers
 the export knows one form, so the first step of it puts the conversion into the graph.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -76,10 +76,14 @@ def image_input(graph: Any) -> ImageInput:
     return ImageInput(value.name, kind, layout, channels, (dims[3], dims[2]))
 
 
-def take_plain_images(model: Any) -> tuple[str, ...]:
+def take_plain_images(model: Any, shape: Sequence[int] | None = None) -> tuple[str, ...]:
     """Make an `onnx.ModelProto` take float32 (1, channels, height, width), in place.
 
     Heatmaps that come channels last out of a network that takes its image so are turned, too.
+
+    Args:
+        model: The network.
+        shape: (channels, height, width) that it will take, where it takes more than one.
 
     Returns:
         What was changed, for the report.
@@ -91,21 +95,21 @@ def take_plain_images(model: Any) -> tuple[str, ...]:
     image = image_input(graph)
     if image.is_plain:
         return ()
-    notes = []
+    notes: list[str] = []
+    turned: list[Any] = []
     tensor = graph.input[0].type.tensor_type
     given = list(tensor.shape.dim)
     if image.layout == "nhwc":
         notes.append(f"input '{image.name}' is taken channels first, it was channels last")
-        turned = _turned_outputs(graph, [d.dim_value for d in given])
+        turned = _turned_outputs(model, shape or [given[axis].dim_value for axis in (3, 1, 2)])
         _set_dims(tensor, [given[axis] for axis in (0, 3, 1, 2)])
     if image.type != "FLOAT":
         notes.append(f"input '{image.name}' is taken as float32, it was {image.type.lower()}")
         tensor.elem_type = 1
     _feed(graph, image)
-    if image.layout == "nhwc":
-        for value in turned:
-            _turn_output(graph, value)
-            notes.append(f"output '{value.name}' is given channels first, it was channels last")
+    for value in turned:
+        _turn_output(graph, value)
+        notes.append(f"output '{value.name}' is given channels first, it was channels last")
     return tuple(notes)
 
 
@@ -130,19 +134,29 @@ def _feed(graph: Any, image: ImageInput) -> None:
         graph.node.insert(0, node)
 
 
-def _turned_outputs(graph: Any, image: list[int]) -> list[Any]:
+def _turned_outputs(model: Any, shape: Sequence[int]) -> list[Any]:
     """Find the outputs (1, h, w, maps) whose h and w are the image's in small."""
+    import onnx
+
+    channels, *image = shape
+    fixed = type(model).FromString(model.SerializeToString())
+    given = fixed.graph.input[0].type.tensor_type.shape.dim
+    for dim, side in zip(given, (1, *image, channels), strict=True):
+        dim.dim_value = side
+    for value in fixed.graph.output:
+        if not all(d.dim_value for d in value.type.tensor_type.shape.dim):
+            value.type.tensor_type.ClearField("shape")
+    known = onnx.shape_inference.infer_shapes(fixed, data_prop=True).graph.output
     found = []
-    for value in graph.output:
-        dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
-        if len(dims) == 4 and min(*dims[1:], *image[1:]) > 0:
-            last = _is_small(dims[1:3], image[1:3])
-            if last and not _is_small(dims[2:4], image[1:3]):
-                found.append(value)
+    for value, told in zip(model.graph.output, known, strict=True):
+        dims = [d.dim_value for d in told.type.tensor_type.shape.dim]
+        known_dims = len(dims) == 4 and min(*dims[1:], *image) > 0
+        if known_dims and _is_small(dims[1:3], image) and not _is_small(dims[2:4], image):
+            found.append(value)
     return found
 
 
-def _is_small(small: list[int], image: list[int]) -> bool:
+def _is_small(small: Sequence[int], image: Sequence[int]) -> bool:
     return small[0] > 1 and small[1] > 1 and small[0] * image[1] == small[1] * image[0]
 
 
@@ -155,7 +169,8 @@ def _turn_output(graph: Any, value: Any) -> None:
                     names[place] = inner
     graph.node.append(_transpose(inner, value.name, (0, 3, 1, 2)))
     tensor = value.type.tensor_type
-    _set_dims(tensor, [tensor.shape.dim[axis] for axis in (0, 3, 1, 2)])
+    if len(tensor.shape.dim) == 4:
+        _set_dims(tensor, [tensor.shape.dim[axis] for axis in (0, 3, 1, 2)])
 
 
 def _transpose(source: str, target: str, order: tuple[int, ...]) -> Any:

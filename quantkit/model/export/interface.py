@@ -52,8 +52,8 @@ def _described(model: Any, path: Path, size: Sequence[int] | None) -> dict[str, 
     repair(model)
     image = image_input(model.graph)
     width, height = fixed_size(image.size, (size[0], size[1]) if size else None)
-    notes = take_plain_images(model)
     shape = (image.channels, height, width)
+    notes = take_plain_images(model, shape)
     for dim, side in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, *shape), strict=True):
         dim.dim_value = side
     return {

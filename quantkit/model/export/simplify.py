@@ -35,18 +35,29 @@ def simplify_onnx(
         "input": source.input,
         "outputs": list(source.outputs),
         "target": str(target),
-        "shape": [1, *shape],
+        "shape": list(shape),
+        "simplify": True,
     }
     _, used = run_step("simplify", "onnxsim", arguments, timeout)
     return OnnxFile(target, source.input, source.outputs), used
 
 
 def repair_onnx(
-    source: OnnxFile, target: Path, *, timeout: float = 1200.0
+    source: OnnxFile,
+    target: Path,
+    shape: Sequence[int] | None = None,
+    *,
+    timeout: float = 1200.0,
 ) -> tuple[OnnxFile, tuple[str, ...]]:
     """Only mend an ONNX file, so that it can be run and compared with what becomes of it.
 
     Afterwards it takes float32 images, channels first.
+
+    Args:
+        source: The network.
+        target: The .onnx file to write.
+        shape: (channels, height, width) that it will take, where it takes more than one.
+        timeout: Seconds after which the child counts as hung.
 
     Returns:
         The mended network, and what was wrong with it.
@@ -55,15 +66,26 @@ def repair_onnx(
         InputError: The file is no ONNX network with that input and those outputs.
         BackendDied: Reading it crashed.
     """
-    arguments = {"path": str(source.path), "input": source.input, "outputs": list(source.outputs)}
-    notes, _ = run_step(
-        "simplify", "onnx", arguments | {"target": str(target), "shape": None}, timeout
-    )
+    arguments = {
+        "path": str(source.path),
+        "input": source.input,
+        "outputs": list(source.outputs),
+        "target": str(target),
+        "shape": shape and list(shape),
+        "simplify": False,
+    }
+    notes, _ = run_step("simplify", "onnx", arguments, timeout)
     return OnnxFile(target, source.input, source.outputs), tuple(notes)
 
 
 def convert(
-    path: str, input: str, outputs: list[str], target: str, shape: list[int] | None
+    path: str,
+    input: str,
+    outputs: list[str],
+    target: str,
+    shape: list[int] | None,
+    *,
+    simplify: bool,
 ) -> list[str]:
     """Convert in this process; see `simplify_onnx`.
 
@@ -72,7 +94,8 @@ def convert(
         input: Name of its input.
         outputs: Names of its outputs.
         target: The .onnx file to write.
-        shape: (1, channels, height, width); None leaves the network as it is, but mended.
+        shape: (channels, height, width) of the input; None where the file says it.
+        simplify: Whether the network is simplified, at that shape, or only mended.
 
     Returns:
         What was mended.
@@ -86,13 +109,13 @@ def convert(
     notes = repair(model)
     _check_names(model.graph, input, outputs, path)
     try:
-        notes += take_plain_images(model)
+        notes += take_plain_images(model, shape)
     except InputError as error:
         raise InputError(str(error), path=path) from error
-    if shape is not None:
+    if simplify and shape is not None:
         onnxsim = require("onnxsim", extra="torch", purpose="The ONNX simplification")
         try:
-            model, same = onnxsim.simplify(model, overwrite_input_shapes={input: shape})
+            model, same = onnxsim.simplify(model, overwrite_input_shapes={input: [1, *shape]})
         except Exception as error:
             message = f"onnxsim cannot simplify it: {' '.join(str(error).split())[:300]}"
             raise InputError(message, path=path) from error

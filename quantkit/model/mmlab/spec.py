@@ -1,7 +1,7 @@
 """What an MMPose config says about the crop that goes in and the head whose outputs come out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from quantkit.errors import InputError
@@ -33,6 +33,8 @@ class MMPoseSpec:
         radius_factor: Unit of the offsets of UDP's combined maps.
         shift_heatmap: Whether a flip test moves the mirrored heatmaps by a pixel.
         keypoints: How many keypoints the head gives.
+        dataset: MMPose's name of the kind of data that it was trained on; empty where the config
+            does not say.
     """
 
     size: tuple[int, int]
@@ -49,6 +51,7 @@ class MMPoseSpec:
     radius_factor: float
     shift_heatmap: bool
     keypoints: int
+    dataset: str = ""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -68,7 +71,8 @@ def describe(config: str) -> MMPoseSpec:
     """
     loaded = load_config(config)
     try:
-        return _spec(loaded.model.to_dict(), _pipeline(loaded), config)
+        spec = _spec(loaded.model.to_dict(), _pipeline(loaded), config)
+        return replace(spec, dataset=str(loaded.get("dataset_type") or ""))
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         message = f"is not a top-down mmpose config: {type(error).__name__} {error}"
         raise InputError(message, path=config) from error
