@@ -12,7 +12,7 @@ from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.calibration.table import CalibrationTable
 from quantkit.calibration.table_lines import activation_problem, name_problem, printed
 from quantkit.calibration.weight_scales import LevelRule, WeightScales, weight_scales
-from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers
+from quantkit.model.eligibility import INT8_TYPES, fp32_only, hazards, int8_layers
 from quantkit.model.network import Network
 from quantkit.model.nonnegative import nonnegative_blobs
 from quantkit.model.param import Layer
@@ -57,9 +57,10 @@ def calibrate(
     """Choose the scales of every layer that can run in int8.
 
     A layer stays in fp32, named in `left_out`, when its input was zero on all crops, when the
-    table cannot hold its name or a scale, when it has no statistics, or when ncnn's runtime gets it
-    wrong in int8. An output channel without weights gets the scale 1 and a note; ncnn2table
-    writes `inf` in both cases.
+    table cannot hold its name or a scale, when it has no statistics, when ncnn's runtime gets it
+    wrong in int8, or when its type is never int8 here although it holds a matrix of weights. An
+    output channel without weights gets the scale 1 and a note; ncnn2table writes `inf` in both
+    cases.
 
     Args:
         network: The fp32 network.
@@ -99,6 +100,7 @@ def calibrate(
             notes[layer.name] = "; ".join(remarks)
         weights[layer.name] = tuple(map(printed, found.scales))
         activations[layer.name] = printed(scale)
+    left_out |= fp32_only(network)
     table = CalibrationTable(weights, activations)
     kept = {name: thresholds[name] for name in activations}
     return Calibration(table, kept, left_out, notes)

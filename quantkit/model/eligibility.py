@@ -24,6 +24,42 @@ def int8_layers(network: Network) -> tuple[Layer, ...]:
     )
 
 
+def fp32_only(network: Network) -> dict[str, str]:
+    """Name the layers that hold weights of a matrix and are never int8, each with the reason.
+
+    Their share of the weights says what an int8 network cannot save.
+    """
+    total = sum(_elements(network, layer) for layer in network.param.layers)
+    return {
+        layer.name: f"quantkit leaves layers of type {layer.type} in fp32; it holds "
+        f"{100 * _elements(network, layer) / total:.1f} % of the weights"
+        for layer in network.param.layers
+        if layer.type.startswith(_MATRIX_TYPES) and layer.type not in INT8_TYPES
+        if layer.name in network.weights
+    }
+
+
+def more_in_ncnn2int8(network: Network) -> str | None:
+    """Say which of these layers ncnn2int8 makes int8 whatever a table says, if there are any.
+
+    Source: ncnn tools/quantize/ncnn2int8.cpp, quantize_gemm and quantize_sdpa.
+    """
+    counts = Counter(x.type for x in network.param.layers if x.type in ("Gemm", "SDPA"))
+    if not counts:
+        return None
+    several = sum(counts.values()) > 1
+    types = " and ".join(f"{count} {kind}" for kind, count in counts.items())
+    return (
+        f"ncnn2int8 also quantizes the {types} layer{'s' if several else ''}, "
+        f"which quantkit leaves in fp32"
+    )
+
+
+def _elements(network: Network, layer: Layer) -> int:
+    weights = network.weights.get(layer.name)
+    return 0 if weights is None else sum(x.stored.size for x in weights.records.values())
+
+
 def quantized_layers(network: Network) -> tuple[str, ...]:
     """Name the layers of a written network that run in int8."""
     return tuple(
@@ -38,6 +74,11 @@ _TERMS: Final = {
     **dict.fromkeys(("Gemm", "MultiHeadAttention", "SDPA", "Embed"), 18),
 }
 _RESCALING: Final = ("Quantize", "Dequantize", "Requantize")
+_MATRIX_TYPES: Final = (
+    *("Convolution", "Deconvolution", "DeformableConv2D"),
+    *("Gemm", "MultiHeadAttention", "Embed", "LSTM", "GRU", "RNN"),
+)
+"""How the names of the types begin whose weights are more than one number a channel."""
 _NAMED: Final = 3
 
 

@@ -9,7 +9,14 @@ from quantkit.backends.child import in_child
 from quantkit.backends.export_report import ExportReport
 from quantkit.calibration.provenance import Provenance, provenance, write_table
 from quantkit.calibration.table import CalibrationTable, read_table
-from quantkit.model.eligibility import INT8_TYPES, hazards, int8_layers, require_quantizable
+from quantkit.model.eligibility import (
+    INT8_TYPES,
+    fp32_only,
+    hazards,
+    int8_layers,
+    more_in_ncnn2int8,
+    require_quantizable,
+)
 from quantkit.model.input_fit import check_input
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import NcnnFiles
@@ -145,6 +152,8 @@ def calibrate_model(
         # The network first: a table without the network that it belongs to is refused.
         write_prepared(table, network, made.network, overwrite=overwrite)
         write_table(table, made.calibration, origin, overwrite=overwrite)
+    if (more := more_in_ncnn2int8(network)) is not None:
+        feedback.note(more)
     return ready_table(project, table.stem, exported=exported, feedback=feedback)
 
 
@@ -175,7 +184,7 @@ class OpenedTable:
 
     def left_out(self, scales: CalibrationTable) -> dict[str, str]:
         """Say why layers that have no scales have none, as far as it is known."""
-        told = self.origin.left_out
+        told = {**fp32_only(self.network), **self.origin.left_out}
         names = [*told, *(layer.name for layer in int8_layers(self.network))]
         absent = [name for name in dict.fromkeys(names) if name not in scales.layers]
         return {name: told.get(name, "has no lines in the table") for name in absent}

@@ -1,11 +1,11 @@
-"""A calibration table as a person reads it: a row for each layer that could be int8."""
+"""A calibration table as a person reads it: a row for each layer with a matrix of weights."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from quantkit.calibration.table import CalibrationTable
-from quantkit.model.eligibility import int8_layers
+from quantkit.model.eligibility import fp32_only, int8_layers
 from quantkit.model.macs import macs, total_macs
 from quantkit.model.network import Network
 from quantkit.model.shape_rule import Shape
@@ -63,7 +63,10 @@ def table_rows(
         return tuple(_row(table, name, reasons) for name in names)
     total = total_macs(network.param.layers, shapes) if shapes else 0
     rows: list[TableRow] = []
-    for layer in int8_layers(network):
+    never = fp32_only(network)
+    reasons = {**never, **reasons}
+    shown = {layer.name for layer in int8_layers(network)} | never.keys()
+    for layer in (layer for layer in network.param.layers if layer.name in shown):
         share = macs(layer, shapes) / total if shapes and total else None
         row = _row(table, layer.name, reasons)
         levels = _levels(network, table, layer.name) if row.reason is None else None

@@ -106,6 +106,18 @@ def test_layers_that_the_runtime_gets_wrong_are_left_out_unless_kept() -> None:
     assert kept.left_out == {}
 
 
+def test_layers_of_types_that_are_never_int8_are_left_out_by_name() -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    net.conv("conv", INPUT, "a", (3, 4))
+    net.add("Deconvolution", "up", ("a",), ("b",), {0: 4, 1: 1, 6: 16})
+    network = net.build()
+    crops = [np.random.default_rng(1).normal(size=(3, 8, 8)).astype(np.float32)]
+    found = calibrate(network, collect(network, INPUT, lambda: crops, ["conv"]), "minmax")
+    assert found.table.layers == ("conv",)
+    assert list(found.left_out) == ["up"]
+    assert found.left_out["up"].endswith("it holds 50.0 % of the weights")
+
+
 def test_a_channel_without_weights_is_noted_and_finite(
     network: Network, statistics: ActivationStatistics
 ) -> None:

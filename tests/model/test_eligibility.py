@@ -7,16 +7,18 @@ import pytest
 from quantkit.errors import InputError
 from quantkit.model.eligibility import (
     INT8_TYPES,
+    fp32_only,
     hazards,
     int8_layers,
     is_depthwise,
+    more_in_ncnn2int8,
     quantized_layers,
     refuse_int8,
     require_quantizable,
     runs_int8,
 )
 from quantkit.model.network import Network
-from quantkit.model.param import Layer, read_param
+from quantkit.model.param import Layer, Param, read_param
 from quantkit.model.shapes import blob_shapes
 from quantkit.model.weights import INT8_TAG, LayerWeights, Record, read_weights
 from quantkit.quantization import quantize
@@ -178,3 +180,36 @@ def test_a_network_whose_only_layers_are_hazards_is_called_so() -> None:
     require_quantizable(network, {"before": "it is wrong"})
     with pytest.raises(InputError, match="'before', 'layer' must stay in fp32: it is wrong"):
         require_quantizable(network, reasons)
+
+
+def _mixed() -> Network:
+    net = NetBuilder(np.random.default_rng(0))
+    net.conv("conv", INPUT, "conv", (3, 4))
+    net.add("Reduction", "mean", ("conv",), ("rows",), {0: 3, 1: 0, -23303: "1,0", 5: 1})
+    net.add("Gemm", "g1", ("rows",), ("one",), {3: 1, 5: 1, 6: 1, 8: 4, 9: 48, 10: 4})
+    net.add("LayerNorm", "norm", ("one",), ("normed",), {0: 4})
+    net.add("GRU", "gru", ("normed",), ("two",), {0: 5, 1: 60})
+    net.add("Gemm", "product", ("two", "one"), ("out",), {2: 0})
+    return net.build()
+
+
+def test_layers_that_are_never_int8_are_named_with_their_share_of_the_weights() -> None:
+    network = _mixed()
+    gemm, gru = 48 * 4 + 4, 60 + 4 * 5 + 15 * 5
+    total = gemm + gru + (3 * 4 + 4) + 2 * 4
+    reasons = fp32_only(network)
+    assert list(reasons) == ["g1", "gru"]
+    for name, kind, count in (("g1", "Gemm", gemm), ("gru", "GRU", gru)):
+        share = f"it holds {100 * count / total:.1f} % of the weights"
+        assert reasons[name] == f"quantkit leaves layers of type {kind} in fp32; {share}"
+    assert fp32_only(small_network(np.random.default_rng(0))) == {}
+
+
+def test_what_ncnn2int8_also_quantizes_is_said() -> None:
+    said = "ncnn2int8 also quantizes the {}, which quantkit leaves in fp32"
+    network = _mixed()
+    assert more_in_ncnn2int8(network) == said.format("2 Gemm layers")
+    one = tuple(layer for layer in network.param.layers if layer.name != "product")
+    fewer = Network(Param(one), network.weights)
+    assert more_in_ncnn2int8(fewer) == said.format("1 Gemm layer")
+    assert more_in_ncnn2int8(small_network(np.random.default_rng(0))) is None

@@ -6,7 +6,7 @@ from quantkit.model.macs import macs, total_macs
 from quantkit.model.shapes import blob_shapes
 from quantkit.quantization.table_diff import diff_tables
 from quantkit.quantization.table_rows import table_rows
-from tests.nets import INPUT, crop, small_network
+from tests.nets import INPUT, NetBuilder, crop, small_network
 from tests.quantization.agreement import simple_table
 
 NETWORK = small_network(np.random.default_rng(0))
@@ -55,6 +55,17 @@ def test_what_stays_in_fp32_says_why(table: CalibrationTable) -> None:
     assert reasons["left"] == "it is not in the table"
     assert reasons["residual"] == "it has only one of its two lines"
     assert len(reasons) == 8
+
+
+def test_a_gemm_has_a_row_although_no_table_has_lines_for_it(table: CalibrationTable) -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    net.conv("conv", INPUT, "a", (3, 4))
+    params: dict[int, int | str] = {3: 1, 5: 1, 6: 1, 8: 4, 9: 48, 10: 4}
+    net.add("Gemm", "gemm", ("a",), ("b",), params)
+    rows = table_rows(CalibrationTable({}, {}), net.build())
+    assert [(row.layer, row.type) for row in rows] == [("conv", "Convolution"), ("gemm", "Gemm")]
+    assert rows[1].reason is not None
+    assert rows[1].reason.startswith("quantkit leaves layers of type Gemm in fp32")
 
 
 def test_without_a_network_the_table_itself_is_shown(table: CalibrationTable) -> None:
