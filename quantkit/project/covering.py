@@ -7,6 +7,7 @@ from quantkit.project.candidates import ProjectCandidates
 from quantkit.selection.activations_coverage import range_coverage
 from quantkit.selection.manifest import CalibrationSet
 from quantkit.selection.traits_coverage import coverage_of
+from quantkit.tuning.sqnr import decibels_json
 
 
 def covers(candidates: ProjectCandidates, chosen: CalibrationSet) -> Mapping[str, Any]:
@@ -23,7 +24,7 @@ def covers(candidates: ProjectCandidates, chosen: CalibrationSet) -> Mapping[str
         found["ranges"] = _ranges(candidates, places)
     if candidates.request.measures:
         (decibels,) = candidates.judged([places])
-        found["sqnr_db"] = round(decibels, 2)
+        found["sqnr_db"] = decibels_json(decibels, 2)
     return found
 
 

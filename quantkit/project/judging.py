@@ -1,5 +1,6 @@
 """Sets of persons judged by what their tables leave of the network's outputs."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from quantkit.calibration.streaming import collect_streaming, sampled_values
 from quantkit.calibration.table import CalibrationTable
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import InputSpec, crops
+from quantkit.errors import InputError
 from quantkit.journal import Journal
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
@@ -27,15 +29,12 @@ from quantkit.quantization.int8 import quantize
 from quantkit.selection.seeded_order import seeded_order
 from quantkit.storage import content_key
 from quantkit.tuning.outputs import outputs_on
-from quantkit.tuning.sqnr import sqnr_db
+from quantkit.tuning.sqnr import decibels_from_json, decibels_json, decibels_text, worst_db
 
 _JUDGES: Final = 48
 _JUDGES_SEED: Final = -1
 """No seed of a set: whom it draws says nothing about who is chosen."""
-_SCHEMA: Final = 1
-_MOST_DB: Final = 1e9
-"""Stands for infinity, which JSON does not have: where nothing differs, and with a minus where
-outputs are not finite."""
+_SCHEMA: Final = 2
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,10 @@ def judged(
         keys: Their `person_keys`, where they are at hand.
 
     Returns:
-        Output SQNR in dB, for each set; -1e9 where outputs are not finite.
+        SQNR of the worst output in dB, for each set; minus infinity where outputs are not finite.
 
     Raises:
-        InputError: The model or an image cannot be used.
+        InputError: The model or an image cannot be used, or no set's int8 outputs are finite.
         BackendDied: ncnn died of the network.
     """
     files = export_model(project, feedback).ncnn
@@ -108,10 +107,20 @@ def judged(
         in_child("the judging of sets", feedback, _judge, task)
         journal = Journal(path)
     found = [_found(journal, name) for name in records]
+    finite = [one for one in found if one > -math.inf]
+    if found and not finite:
+        message = (
+            f"the int8 outputs by {method} are not finite on calibration crops, whichever of"
+            f" {len(found)} sets calibrates; rank its layers with 'quantkit sensitivity'"
+        )
+        raise InputError(message, path=files.param)
     if len(found) > 1:
+        lowest = decibels_text(min(finite)).removesuffix(" dB")
+        bad = len(found) - len(finite)
         feedback.note(
-            f"sets: int8 outputs of {min(found):.1f} to {max(found):.1f} dB by {method},"
+            f"sets: int8 outputs of {lowest} to {decibels_text(max(finite))} by {method},"
             f" the best of {len(found)} is taken"
+            + (f"; {bad} left out, whose int8 outputs are not finite" if bad else "")
         )
     return found
 
@@ -119,7 +128,7 @@ def judged(
 def _found(journal: Journal, name: str) -> float:
     record = journal.find(name)
     assert record is not None
-    return float(record["sqnr_db"])
+    return decibels_from_json(record["sqnr_db"])
 
 
 def _judge(feedback: Feedback, task: _Task) -> None:
@@ -130,8 +139,8 @@ def _judge(feedback: Feedback, task: _Task) -> None:
     journal = Journal(task.journal, sync=False)
     for done, (name, persons) in enumerate(task.sets.items(), start=1):
         int8 = quantize(network, _table(network, persons, task))
-        decibels = sqnr_db(reference, outputs_on(int8, *ends, shown, task.threads))
-        journal.record(name, {"sqnr_db": min(max(decibels, -_MOST_DB), _MOST_DB)})
+        decibels = worst_db(reference, outputs_on(int8, *ends, shown, task.threads))
+        journal.record(name, {"sqnr_db": decibels_json(decibels, 9)})
         feedback.progress("judging sets", done, len(task.sets))
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from quantkit.backends.first_forward import first_not_finite, output_fault
 from quantkit.calibration.calibrate import calibrate
 from quantkit.calibration.compat import (
     CompatMethod,
@@ -16,6 +17,7 @@ from quantkit.calibration.compat import (
 from quantkit.calibration.streaming import collect_streaming, sampled_values
 from quantkit.data.coco import Person
 from quantkit.data.preprocess import crops
+from quantkit.errors import InputError
 from quantkit.journal import Journal
 from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network, read_network
@@ -23,7 +25,9 @@ from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.calibration_request import BEST, EASY_QUANT, CalibrationRequest
 from quantkit.project.config import Project
+from quantkit.quantization.int8 import quantize
 from quantkit.tuning.easy_quant import easy_quant
+from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.recipe import Material, Tuned
 from quantkit.tuning.tune import tune
 
@@ -35,6 +39,8 @@ _FEWEST, _MOST = 8, 32
 on one half of its training boxes simcc_small ended at 17 dB, with 16 at 24."""
 _HELD_OUT = 32
 _LEARNED = 128
+_CHECKED = 4
+"""Crops that are run once a table is made, to see that its int8 outputs are of use."""
 
 
 def make_table(
@@ -97,7 +103,21 @@ def make_table(
             network, fp32.input, tensors(), layers, feedback.progress, threads, **options
         )
         found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
+        if not request.keep_hazards:
+            # What ncnn runs wrongly may crash of it.
+            few = list(islice(tensors(), _CHECKED))
+            _check_int8(quantize(network, found.around(kept).table), fp32, few)
     return Tuned(network, found.around(kept), statistics, ())
+
+
+def _check_int8(int8: Network, fp32: NcnnFiles, crops: Sequence[NDArray[np.float32]]) -> None:
+    """Refuse a table whose int8 outputs are constant or not finite."""
+    different = list({crop.tobytes(): crop for crop in crops}.values())
+    outputs = outputs_on(int8, fp32.input, fp32.outputs, different)
+    fault = output_fault(fp32.outputs, outputs)
+    if fault is not None:
+        place = first_not_finite(int8, fp32.input, different)
+        raise InputError(f"the int8 network of this table is of no use: {fault}{place}")
 
 
 def _tuned(

@@ -14,7 +14,7 @@ from quantkit.evaluation.predictions import Predictions
 from quantkit.model.network import Network
 from quantkit.stability.task import CurveTask
 from quantkit.tuning.outputs import outputs_on
-from quantkit.tuning.sqnr import Outputs, sqnr_db
+from quantkit.tuning.sqnr import Outputs, worst_db
 
 
 class Judges:
@@ -75,6 +75,6 @@ class Judges:
 
 
 def between(reference: Sequence[Outputs], outputs: Sequence[Outputs]) -> float | None:
-    """Give the SQNR in dB, or None where it is not finite."""
-    found = sqnr_db(reference, outputs)
+    """Give the SQNR of the worst output in dB, or None where it is not finite."""
+    found = worst_db(reference, outputs)
     return round(found, 4) if np.isfinite(found) else None

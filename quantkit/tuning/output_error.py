@@ -12,13 +12,14 @@ class OutputError:
     """Squared error of the outputs, each output in shares of its energy over all crops.
 
     So a small output counts as much as a large one (the two vectors of SimCC). The sum over the
-    crops of one network's errors is its noise to signal ratio, the mean over the outputs.
+    crops of one network's errors is its noise to signal ratio, the mean over the outputs. An output
+    that is zero on all crops has no ratio and does not count.
 
     Args:
         reference: The fp32 outputs of each crop.
 
     Raises:
-        InputError: There is no crop, or an output is all zero or not finite.
+        InputError: There is no crop, all outputs are zero, or one is not finite.
 
     Example:
         >>> reference = [(np.ones(4, np.float32),), (np.ones(4, np.float32),)]
@@ -32,10 +33,11 @@ class OutputError:
             sum(float(np.square(one, dtype=np.float64).sum()) for one in output)
             for output in zip(*reference, strict=True)
         ]
-        if not energies or not all(0 < energy < np.inf for energy in energies):
+        counted = sum(energy > 0 for energy in energies)
+        if not counted or not np.isfinite(energies).all():
             message = "the fp32 outputs are zero or not finite on the crops; nothing to compare"
             raise InputError(message)
-        self._weights = [1 / (energy * len(energies)) for energy in energies]
+        self._weights = [1 / (energy * counted) if energy else 0.0 for energy in energies]
 
     def __len__(self) -> int:
         return len(self._reference)

@@ -1,6 +1,6 @@
 """What the method `best` is asked for, what it works on, and what it gives."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from quantkit.calibration.statistics import ActivationStatistics
 from quantkit.journal import Journal
 from quantkit.model.network import Network
 from quantkit.progress import Feedback
+from quantkit.tuning.sqnr import decibels_json, decibels_text
 from quantkit.tuning.suffix import Array
 
 _SILENT = Feedback()
@@ -75,7 +76,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Step:
-    """One step and what it did to the SQNR of the outputs, all on crops that were held out.
+    """One step and what it did to the SQNR of the worst output, on crops that were held out.
 
     Attributes:
         name: What was done.
@@ -84,6 +85,7 @@ class Step:
         after_db: SQNR with it; None where it could not be done.
         seconds: What it took.
         detail: What is to be known of it.
+        outputs: SQNR with it of each output by name, where there are several.
     """
 
     name: str
@@ -92,15 +94,17 @@ class Step:
     after_db: float | None
     seconds: float
     detail: str = ""
+    outputs: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of a table's provenance, without the time, which varies."""
         return {
             "name": self.name,
             "kept": self.kept,
-            "before_db": None if self.before_db is None else round(self.before_db, 2),
-            "after_db": None if self.after_db is None else round(self.after_db, 2),
+            "before_db": None if self.before_db is None else decibels_json(self.before_db, 2),
+            "after_db": None if self.after_db is None else decibels_json(self.after_db, 2),
             "detail": self.detail,
+            "outputs": {name: decibels_json(db, 2) for name, db in self.outputs.items()},
         }
 
     def line(self) -> str:
@@ -109,10 +113,15 @@ class Step:
         Example:
             >>> Step("equalization", True, 9.0, 14.84, 21.0).line()
             'equalization: 9.0 -> 14.8 dB, kept (21 s)'
+            >>> Step("kl", True, None, 9.0, 1.0, outputs={"x": 9.0, "y": 30.0}).line()
+            'kl: 9.0 dB (x 9.0 dB, y 30.0 dB), kept (1 s)'
         """
-        change = "" if self.after_db is None else f"{self.after_db:.1f} dB"
+        change = "" if self.after_db is None else decibels_text(self.after_db)
         if change and self.before_db is not None:
-            change = f"{self.before_db:.1f} -> {change}"
+            change = f"{decibels_text(self.before_db).removesuffix(' dB')} -> {change}"
+        if self.outputs:
+            each = (f"{name} {decibels_text(db)}" for name, db in self.outputs.items())
+            change += f" ({', '.join(each)})"
         parts = [change, "kept" if self.kept else "dropped", self.detail]
         return f"{self.name}: {', '.join(filter(None, parts))} ({self.seconds:.0f} s)"
 
@@ -135,6 +144,6 @@ class Tuned:
 
     @property
     def held_out_db(self) -> float | None:
-        """SQNR of the int8 outputs on the crops that were held out."""
+        """SQNR of the worst int8 output on the crops that were held out."""
         measured = [step.after_db for step in self.steps if step.kept and step.after_db is not None]
         return measured[-1] if measured else None

@@ -57,6 +57,30 @@ def sqnr_by_output(reference: Sequence[Outputs], quantized: Sequence[Outputs]) -
     return tuple(map(_decibels, np.sum(powers, axis=0)))
 
 
+def worst_db(reference: Sequence[Outputs], quantized: Sequence[Outputs]) -> float:
+    """Give the SQNR of the output that has the lowest, so that a large output hides no other.
+
+    An output that is zero on all crops has no signal, so it is left out, unless its noise is not
+    finite.
+
+    Args:
+        reference: The fp32 outputs of each crop.
+        quantized: The outputs of the quantized network, of the same shapes.
+
+    Returns:
+        Decibels, as `sqnr_db` gives them.
+
+    Example:
+        >>> r, q, none = np.ones((1, 10)), np.full((1, 10), 0.9), np.zeros((1, 10))
+        >>> round(worst_db([(100 * r, r, none)], [(100 * r, q, none + 1)]), 3)
+        20.0
+    """
+    powers = [_powers(*pair) for pair in zip(reference, quantized, strict=True)]
+    sums = np.sum(powers, axis=0)
+    told = [one for one in sums if one[0] > 0 or not math.isfinite(one[1])]
+    return min(map(_decibels, told if told else sums))
+
+
 def decibels_text(decibels: float) -> str:
     """Write an SQNR for a person.
 

@@ -1,9 +1,14 @@
-"""The steps of `best`, each kept only if it helps on training crops that it did not see."""
+"""The steps of `best`, each kept only if it helps on training crops that it did not see.
 
+What helps raises the SQNR of the output that has the lowest, so that a large output hides no other.
+"""
+
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from quantkit.backends.first_forward import first_not_finite
 from quantkit.calibration.calibrate import Calibration, calibrate
 from quantkit.calibration.methods import METHODS
 from quantkit.calibration.statistics import ActivationStatistics
@@ -23,7 +28,7 @@ from quantkit.tuning.recipe import Material, Recipe, Step, Tuned
 from quantkit.tuning.rounding import round_weights
 from quantkit.tuning.rounding_layer import RoundingOptions
 from quantkit.tuning.rounding_moments import Sampling
-from quantkit.tuning.sqnr import Outputs, sqnr_db
+from quantkit.tuning.sqnr import Outputs, sqnr_by_output, worst_db
 from quantkit.tuning.thresholds import best_thresholds
 from quantkit.tuning.thresholds_setting import (
     Setting,
@@ -85,6 +90,7 @@ class _State:
     statistics: ActivationStatistics
     db: float
     origin: str
+    outputs: Mapping[str, float]
     alone: Thresholds | None = None
 
     @property
@@ -102,6 +108,17 @@ class _Tuning:
         self._steps: list[Step] = []
         start = time.monotonic()
         self._reference = self._run(material.network)
+        silent = [
+            name
+            for name, each in zip(material.outputs, zip(*self._reference, strict=True), strict=True)
+            if not any(values.any() for values in each)
+        ]
+        if silent:
+            names = ", ".join(silent)
+            material.feedback.note(
+                f"calibration: zero on all {len(self._reference)} crops that steps are judged by,"
+                f" and left out of the judgement: {names}"
+            )
         forward = (time.monotonic() - start) / len(material.held_out)
         layers = len(int8_layers(material.network)) - len(material.kept_fp32)
         seconds = forward * expected_forwards(recipe, layers, len(material.search))
@@ -125,7 +142,8 @@ class _Tuning:
         start = time.monotonic()
         network, detail = self._without_vector_convolutions(self._material.network)
         plain = self._calibrated(network)
-        self._note(Step(plain.origin, True, None, plain.db, _since(start), detail), plain)
+        first = Step(plain.origin, True, None, plain.db, _since(start), detail, plain.outputs)
+        self._note(first, plain)
         if not self._recipe.equalize:
             return self._searched(plain)
         start = time.monotonic()
@@ -156,7 +174,9 @@ class _Tuning:
     ) -> _State:
         kept = found.db > before.db
         better = found if kept else before
-        self._note(Step(name, kept, before.db, found.db, _since(start), detail), better)
+        seconds = _since(start)
+        step = Step(name, kept, before.db, found.db, seconds, detail, found.outputs)
+        self._note(step, better)
         return better
 
     def _note(self, step: Step, state: _State) -> None:
@@ -195,7 +215,13 @@ class _Tuning:
             )
             for method in METHODS
         ]
-        return max(states, key=lambda state: state.db)
+        best = max(states, key=lambda state: state.db)
+        if best.db == -math.inf:
+            int8 = quantize(network, best.table)
+            place = first_not_finite(int8, material.input, material.held_out)
+            message = f"the int8 outputs are not finite on training crops by any method{place}"
+            raise InputError(message)
+        return best
 
     def _judged(
         self,
@@ -205,8 +231,10 @@ class _Tuning:
         origin: str,
     ) -> _State:
         outputs = self._run(quantize(network, calibration.table))
-        db = sqnr_db(self._reference, outputs)
-        return _State(network, calibration, statistics, db, origin)
+        db = worst_db(self._reference, outputs)
+        names, each = self._material.outputs, sqnr_by_output(self._reference, outputs)
+        by_output = dict(zip(names, each, strict=True)) if len(names) > 1 else {}
+        return _State(network, calibration, statistics, db, origin, by_output)
 
     def _setting(self, state: _State) -> Setting:
         material = self._material

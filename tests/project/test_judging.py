@@ -236,18 +236,39 @@ def test_what_was_judged_before_a_stop_is_kept(
     assert child.judged == [3, 1]
 
 
-@pytest.mark.parametrize(("measured", "kept"), [(-np.inf, -1e9), (np.inf, 1e9)])
-def test_outputs_without_a_finite_ratio_are_worst_or_best(
-    project: Project,
-    child: Here,
-    monkeypatch: pytest.MonkeyPatch,
-    measured: float,
-    kept: float,
+def measured_as(monkeypatch: pytest.MonkeyPatch, *decibels: float) -> None:
+    values = iter(decibels)
+    monkeypatch.setattr(judging, "worst_db", lambda *given: next(values))
+
+
+def test_outputs_that_are_equal_are_kept_as_a_word(
+    project: Project, child: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "sqnr_db", lambda *given: measured)
-    assert found(project, [[4]]) == [kept]
+    measured_as(monkeypatch, np.inf)
+    assert found(project, [[4]]) == found(project, [[4]]) == [np.inf]
     line = journal(project).read_text().splitlines()[-1]
-    assert json.loads(line)["value"] == {"sqnr_db": kept}
+    assert json.loads(line)["value"] == {"sqnr_db": "exact"}
+
+
+def test_sets_whose_outputs_are_not_finite_are_left_out_and_counted(
+    project: Project, child: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured_as(monkeypatch, 12.0, -np.inf, np.inf)
+    notes: list[str] = []
+    sets = [[4], [5], [6]]
+    assert found(project, sets, feedback=Feedback(note=notes.append)) == [12.0, -np.inf, np.inf]
+    assert notes[-1] == (
+        "sets: int8 outputs of 12.0 to exact by kl, the best of 3 is taken;"
+        " 1 left out, whose int8 outputs are not finite"
+    )
+
+
+def test_no_set_whose_outputs_are_finite_is_an_error(
+    project: Project, child: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured_as(monkeypatch, -np.inf, -np.inf)
+    with pytest.raises(InputError, match=r"int8 outputs by kl are not finite .* 2 sets"):
+        found(project, [[4], [5]])
 
 
 def test_an_image_that_cannot_be_read_is_named(project: Project, child: Here) -> None:

@@ -14,7 +14,7 @@ from quantkit.errors import InputError
 from quantkit.journal import Journal
 from quantkit.model.network import Network
 from quantkit.model.shapes import blob_shapes
-from quantkit.model.weights import LayerWeights
+from quantkit.model.weights import LayerWeights, Record
 from quantkit.progress import Feedback
 from quantkit.quantization import quantize
 from quantkit.tuning import tune as tuning
@@ -24,7 +24,7 @@ from quantkit.tuning.recipe import Material, Recipe, Step
 from quantkit.tuning.sqnr import sqnr_db
 from quantkit.tuning.thresholds_setting import thresholds_of
 from quantkit.tuning.tune import tune
-from tests.nets import INPUT, OUTPUT, crop, small_network
+from tests.nets import INPUT, OUTPUT, NetBuilder, crop, small_network
 from tests.quantization.agreement import run
 from tests.tuning.equalized_nets import far_factors
 
@@ -216,3 +216,67 @@ def fails_after(
 def doubled(weights: LayerWeights) -> LayerWeights:
     records = weights.records.items()
     return LayerWeights({key: replace(one, stored=one.stored * 2) for key, one in records})
+
+
+def heads(network: Network, factor: float) -> Network:
+    """Add a second output: a 1x1 convolution of the first, scaled."""
+    net = NetBuilder(np.random.default_rng(3))
+    net.split("ends", OUTPUT)
+    net.conv("second", f"{OUTPUT}_ends_1", "second", (17, 5))
+    added = net.build()
+    layers = (*network.param.layers, *added.param.layers[1:])
+    weights = {**network.weights, **added.weights}
+    scaled = {
+        role: Record(record.stored * np.float32(factor), record.tag)
+        for role, record in weights["second"].records.items()
+    }
+    weights["second"] = LayerWeights(scaled)
+    return Network(replace(network.param, layers=layers), weights)
+
+
+def test_a_large_output_hides_no_other(material: Material, network: Network) -> None:
+    """SQNR is of each output; the worst of them decides."""
+    two = heads(network, 1e4)
+    names = (f"{OUTPUT}_ends_0", "second")
+    both = replace(material, network=two, outputs=names)
+    found = tune(both, NOTHING)
+    int8 = quantize(found.network, found.calibration.table)
+    for name, told in found.steps[-1].outputs.items():
+        pairs = ([(run(net, x, name),) for x in both.held_out] for net in (two, int8))
+        assert told == pytest.approx(sqnr_db(*pairs), abs=1e-6)
+    assert tuple(found.steps[-1].outputs) == names
+    assert found.held_out_db == min(found.steps[-1].outputs.values())
+    assert tune(material, NOTHING).steps[-1].outputs == {}
+
+
+def test_an_output_that_is_zero_on_the_crops_is_named_and_does_not_count(
+    material: Material, network: Network
+) -> None:
+    notes: list[str] = []
+    names = (f"{OUTPUT}_ends_0", "second")
+    both = replace(
+        material,
+        network=heads(network, 0.0),
+        outputs=names,
+        feedback=Feedback(note=notes.append),
+    )
+    found = tune(both, replace(NOTHING, search=True))
+    assert any("left out of the judgement: second" in note for note in notes)
+    assert found.held_out_db == found.steps[-1].outputs[names[0]]
+
+
+def test_int8_outputs_that_are_never_finite_are_named_with_the_layer(
+    material: Material, network: Network
+) -> None:
+    """The weights are finite and the fp32 outputs too, but a sum of int8 is not."""
+
+    def infinite(net: Network, table: CalibrationTable) -> Network:
+        made = quantize(net, table)
+        records = dict(made.weights["head"].records)
+        records["bias"] = Record(np.full_like(records["bias"].stored, np.inf), None)
+        return made.replaced({}, {"head": LayerWeights(records)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "quantize", infinite)
+        with pytest.raises(InputError, match=r"not finite .* by any method; Convolution 'head'"):
+            tune(material, NOTHING)

@@ -18,7 +18,7 @@ from quantkit.tuning.distillation.setting import DistillSetting
 from quantkit.tuning.distillation.training import Training
 from quantkit.tuning.equalization.channel_graph import ChannelGraph, channel_graph
 from quantkit.tuning.outputs import outputs_on
-from quantkit.tuning.sqnr import Outputs, sqnr_db
+from quantkit.tuning.sqnr import Outputs, worst_db
 
 STAGE = "learning from the fp32 outputs"
 
@@ -28,7 +28,7 @@ class DistillReport:
     """What learning did, as ncnn's int8 outputs on the crops that were held out show it.
 
     Attributes:
-        before_db: SQNR before.
+        before_db: SQNR before, of the output that has the lowest.
         after_db: SQNR of what is given back; never less.
         step: After which step it was taken; 0 for what was given.
         checks: Every step at which the held-out crops were run, with the SQNR there.
@@ -116,7 +116,7 @@ class _Judge:
         self._reference = self._run(teacher)
 
     def __call__(self, network: Network, table: CalibrationTable) -> float:
-        return sqnr_db(self._reference, self._run(quantize(network, table)))
+        return worst_db(self._reference, self._run(quantize(network, table)))
 
     def _run(self, network: Network) -> list[Outputs]:
         setting = self._setting
