@@ -16,6 +16,7 @@ from quantkit.evaluation.head import Decode, HeadSpec, HeadType
 from quantkit.model.export.interface import onnx_interface
 from quantkit.model.input_fit import check_input
 from quantkit.model.interface import Interface, fixed_size, ncnn_input, ncnn_input_shape
+from quantkit.model.mmlab.config import load_config, missing_packages
 from quantkit.model.mmlab.spec import describe
 from quantkit.model.param import read_param
 from quantkit.model.shape_rule import Shape
@@ -225,7 +226,10 @@ def start_from_mmpose(
             radius_factor=spec.radius_factor,
         ),
         shift_heatmap=spec.shift_heatmap,
-        notes=_keypoint_notes(spec.keypoints, spec.dataset),
+        notes=(
+            *_keypoint_notes(spec.keypoints, spec.dataset),
+            *([] if (missing := missing_packages(load_config(config))) is None else [missing]),
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """MMPose configs: found by their name or their path, checked, then loaded by mmengine."""
 
 import importlib.util
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from quantkit.model.mmlab.shims import quiet
 from quantkit.optional import require
 
 _NESTING = 32
+_INSTALLED_AS = {"mmcls": "'mmcls>=1.0.0rc6'", "mmseg": "mmsegmentation"}
 
 
 def find_config(config: str) -> Path:
@@ -89,6 +91,45 @@ def import_custom_modules(loaded: Any, config: str) -> None:
         except ImportError as error:
             message = f"custom_imports names '{module}', which cannot be imported: {error}"
             raise InputError(message, path=config) from error
+
+
+def missing_packages(loaded: Any) -> str | None:
+    """Name the packages that a config's network needs and that are not installed.
+
+    Args:
+        loaded: What `load_config` returned.
+
+    Returns:
+        What needs each and how it is installed; None where none is missing.
+    """
+    needs = {name.partition(".")[0]: f"custom_imports of {name}" for name in _names(loaded)}
+    needs |= dict(_scoped(loaded.model.to_dict()))
+    absent = [name for name in needs if name != "quantkit" and not importlib.util.find_spec(name)]
+    if not absent:
+        return None
+    reasons = ", ".join(f"'{name}' ({needs[name]})" for name in absent)
+    remedy = " ".join(_INSTALLED_AS.get(name, name) for name in absent)
+    return f"its network needs {reasons}: pip install {remedy}"
+
+
+def _names(loaded: Any) -> tuple[str, ...]:
+    wanted = _wanted(loaded)
+    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
+
+
+def _scoped(value: object) -> Iterator[tuple[str, str]]:
+    """Find the packages that types are taken from: `mmpretrain.VisionTransformer`, or by scope."""
+    if isinstance(value, Mapping):
+        kind = value.get("type")
+        if isinstance(kind, str):
+            scope = kind.rpartition(".")[0] or value.get("_scope_")
+            if isinstance(scope, str) and scope:
+                yield scope.partition(".")[0], f"type {kind}"
+        for item in value.values():
+            yield from _scoped(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _scoped(item)
 
 
 def config_files(config: str) -> tuple[Path, ...]:

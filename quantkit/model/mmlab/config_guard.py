@@ -14,8 +14,9 @@ from quantkit.errors import InputError
 from quantkit.storage import read_text
 
 _CALLS: Final = frozenset({"dict", "list", "tuple", "range"})
-_PACKAGES: Final = frozenset({"mmpose", "mmdet", "mmengine", "mmcv", "quantkit"})
-_TYPE_NAME: Final = re.compile(r"((mmpose|mmdet|mmengine|mmcv|mmpretrain)\.)?[A-Z]\w*")
+_SCOPES: Final = ("mmpose", "mmdet", "mmengine", "mmcv", "mmpretrain", "mmcls", "mmseg", "mmyolo")
+_PACKAGES: Final = frozenset({*_SCOPES, "quantkit"})
+_TYPE_NAME: Final = re.compile(rf"(({'|'.join(_SCOPES)})\.)?[A-Z]\w*")
 _DATA_NODES: Final = (
     ast.Constant,
     ast.Dict,

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from quantkit.errors import InputError
+from quantkit.errors import InputError, Unavailable
 from quantkit.model.mmlab.checkpoint import load_state_dict
-from quantkit.model.mmlab.config import import_custom_modules, load_config
+from quantkit.model.mmlab.config import import_custom_modules, load_config, missing_packages
 from quantkit.model.mmlab.shims import import_mmpose, quiet
 from quantkit.model.source import MMPoseSource
 from quantkit.optional import require
@@ -25,9 +25,12 @@ def build_pose_model(source: MMPoseSource) -> Any:
 
     Raises:
         InputError: The config or the checkpoint is wrong, or they do not belong together.
-        Unavailable: MMPose is not installed.
+        Unavailable: MMPose, or a package that the config needs besides, is not installed.
     """
     config = load_config(source.config)
+    if (missing := missing_packages(config)) is not None:
+        message = f"{source.config}: {missing}"
+        raise Unavailable(message)
     import_mmpose()
     import_custom_modules(config, source.config)
     registry = require("mmpose.registry", extra="mmpose", purpose="An mmpose model")

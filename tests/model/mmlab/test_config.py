@@ -1,15 +1,20 @@
+import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
-from quantkit.errors import InputError
+from quantkit.errors import InputError, Unavailable
 from quantkit.model.mmlab.config import (
     config_files,
     find_config,
     import_custom_modules,
     load_config,
+    missing_packages,
 )
+from quantkit.model.mmlab.network import build_pose_model
 from quantkit.model.mmlab.spec import describe
+from quantkit.model.source import MMPoseSource
 from tests.mmpose_configs import HEATMAP, write_heatmap_config
 from tests.oracles import mmpose_or_skip
 
@@ -154,3 +159,30 @@ def test_shipped_configs_are_described(name: str, head: str, decode: str, udp: b
 def test_heads_that_cannot_be_decoded_are_refused(name: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         describe(name)
+
+
+def test_packages_that_are_missing_are_named_with_what_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    absent = ("mmpretrain", "mmcls", "mmyolo")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in absent else find(name)
+    )
+    path = write_heatmap_config(tmp_path)
+    assert missing_packages(load_config(str(path))) is None
+    plain = path.read_text()
+    for new, name, reason, pip in (
+        ("type='mmpretrain.ResNet'", "mmpretrain", "type mmpretrain.ResNet", "mmpretrain"),
+        ("type='mmcls.ResNet'", "mmcls", "type mmcls.ResNet", "'mmcls>=1.0.0rc6'"),
+        ("_scope_='mmyolo', type='ResNet'", "mmyolo", "type ResNet", "mmyolo"),
+    ):
+        path.write_text(plain.replace("type='ResNet'", new))
+        expected = f"its network needs '{name}' ({reason}): pip install {pip}"
+        assert missing_packages(load_config(str(path))) == expected
+        with pytest.raises(Unavailable, match=re.escape(f"{path}: {expected}")):
+            build_pose_model(MMPoseSource(str(path), None))
+    imports = "custom_imports = dict(imports=['mmpretrain.models'])"
+    path.write_text(f"{plain}\n{imports}\n")
+    expected = "its network needs 'mmpretrain' (custom_imports of mmpretrain.models): pip install "
+    assert missing_packages(load_config(str(path))) == f"{expected}mmpretrain"
