@@ -71,4 +71,5 @@ def _pair(
     from quantkit.project.table_files import ncnn_model
 
     model = ncnn_model(param, bin or param.with_suffix(".bin"), size)
-    return quantize_pair(table, model, out, overwrite=overwrite)
+    with feedback() as shown:
+        return quantize_pair(table, model, out, shown, overwrite=overwrite)

@@ -86,7 +86,7 @@ def quantize_model(project: Project, table: str | Path, feedback: Feedback) -> W
 
 
 def quantize_pair(
-    table: Path, model: TableModel, folder: Path, *, overwrite: bool = False
+    table: Path, model: TableModel, folder: Path, feedback: Feedback, *, overwrite: bool = False
 ) -> WrittenInt8:
     """Write the int8 model of a table and an ncnn pair, without a project, as NAME-int8.
 
@@ -94,21 +94,32 @@ def quantize_pair(
         table: The calibration table.
         model: The fp32 network.
         folder: Where the model goes.
+        feedback: Told what cannot be said of the table.
         overwrite: Replace files that have other content.
 
     Raises:
-        InputError: The table is wrong or does not fit, or other files lie there.
+        InputError: The table is wrong or does not fit, its `.json` names another network, or other
+            files lie there.
         BackendDied: ncnn died of the int8 model.
     """
+    origin = table_origin(table)
+    described = origin.described
+    if described is not None and described.network_sha256 != model.network.sha256:
+        message = f"was made for another network than {model.name}, says"
+        beside = table.with_suffix(".json").name
+        raise InputError(f"{message} {beside}; give that one with --param and --bin", path=table)
     graph = Graph(model.network.param)
     inputs = [top for one in model.network.param.layers if one.type == "Input" for top in one.tops]
     if not inputs:
         raise InputError("has no Input layer, so ncnn cannot run it", path=model.name)
     ends = tuple(blob for blob in graph.blobs if not graph.readers(blob))
-    stem = folder / f"{table.stem}-int8"
-    files = NcnnFiles(stem.with_suffix(".param"), stem.with_suffix(".bin"), inputs[0], ends)
+    param, weights = (folder / f"{table.stem}-int8{end}" for end in (".param", ".bin"))
+    files = NcnnFiles(param, weights, inputs[0], ends)
     shape = model.shapes.get(inputs[0], ()) if len(inputs) == 1 else ()
-    return _write(model.network, table, files, shape, overwrite=overwrite)
+    written = _write(model.network, table, files, shape, overwrite=overwrite)
+    if origin.note is not None:
+        feedback.note(f"table {table.name}: {origin.note}")
+    return replace(written, table_note=origin.note)
 
 
 def write_int8(project: Project, network: Network, fp32: NcnnFiles, table: Path) -> WrittenInt8:

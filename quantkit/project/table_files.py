@@ -169,7 +169,7 @@ def _origin_findings(table: Path, model: TableModel) -> Iterator[Finding]:
     if origin.table_sha256 != sha256_file(table):
         message = f"is not the table that {beside} describes"
         yield Finding("warning", None, None, message, "give it another name, or calibrate again")
-    elif origin.network_sha256 != model.network.sha256:
+    if origin.network_sha256 != model.network.sha256:
         message = f"was made for another network than {model.name}, says {beside}"
         fix = "give that network with --param and --bin, or calibrate again"
         yield Finding("error", None, None, message, fix)

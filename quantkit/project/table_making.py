@@ -105,8 +105,8 @@ def make_table(
         found = calibrate(network, statistics, request.method, keep_hazards=request.keep_hazards)
         if not request.keep_hazards:
             # What ncnn runs wrongly may crash of it.
-            few = list(islice(tensors(), _CHECKED))
-            _check_int8(quantize(network, found.around(kept).table), fp32, few)
+            checked = list(islice(tensors(), _CHECKED))
+            _check_int8(quantize(network, found.table), fp32, checked)
     return Tuned(network, found.around(kept), statistics, ())
 
 

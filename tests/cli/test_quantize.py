@@ -2,12 +2,15 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from quantkit.backends.ncnn_net import NcnnNet
+from quantkit.calibration.calibrate import Calibration
+from quantkit.calibration.provenance import Provenance, provenance
 from quantkit.calibration.table import CalibrationTable
 from quantkit.cli import main
 from quantkit.model.eligibility import int8_layers, quantized_layers
@@ -22,6 +25,13 @@ from tests.quantization.agreement import run, simple_table
 NETWORK = small_network(np.random.default_rng(0))
 NAMES = [layer.name for layer in int8_layers(NETWORK)]
 PAIR = ("--param", "model/net.param", "--size", "48", "64")
+
+
+def known_provenance_of(network: Network, table: CalibrationTable) -> Provenance:
+    calibration = Calibration(table, {}, {}, {})
+    return provenance(
+        calibration, network, {}, method="kl", calibration_set="a", calibration_set_sha256="b"
+    )
 
 
 def quantkit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -127,3 +137,28 @@ def test_zero_scales_of_channels_without_weights_change_no_bit() -> None:
             outputs.append(net.run(crop(np.random.default_rng(2)))[0])
     np.testing.assert_array_equal(outputs[0], outputs[1])
     assert outputs[0].std() > 0
+
+
+def test_a_pair_says_what_cannot_be_said_of_the_table_whatever_its_name(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.table").rename("größe 1.v2.table")
+    code, _, err = quantkit(capsys, "quantize", "größe 1.v2.table", *PAIR)
+    assert code == 0
+    assert "origin unknown (there is no größe 1.v2.json beside it)" in err
+    assert Path("größe 1.v2-int8.param").is_file()
+    assert Path("größe 1.v2-int8.bin").is_file()
+
+
+def test_a_pair_is_refused_where_the_json_names_another_network(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = known_provenance_of(NETWORK, table)
+    Path("t.json").write_text(replace(origin, network_sha256="0" * 64).text())
+    for edited in (False, True):
+        if edited:
+            Path("t.table").write_text(table.without(NAMES[:1]).text())
+        code, _, err = quantkit(capsys, "quantize", "t.table", *PAIR)
+        assert code == 2
+        assert "t.table: was made for another network than net.param, says t.json" in err
+        assert quantkit(capsys, "table", "check", "t.table", *PAIR)[0] == 1
