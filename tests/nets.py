@@ -90,7 +90,7 @@ class NetBuilder:
         return (self._rng.standard_normal(count) * scale).astype(np.float32)
 
 
-def small_network(rng: np.random.Generator) -> Network:
+def small_network(rng: np.random.Generator, *, keypoints: int = 17) -> Network:
     """A pose net in miniature: (3, 64, 48) in, 17 heatmaps of (16, 12) out.
 
     It has a 3x3, 1x1, stride-2, depthwise and grouped convolution, a residual, a pooling and a
@@ -117,7 +117,7 @@ def small_network(rng: np.random.Generator) -> Network:
     net.conv("left", left, "left", (24, 24), kernel=3, relu=True)
     net.conv("right", right, "right", (24, 24), relu=True)
     net.add("Concat", "join", ("left", "right"), ("joined",), {0: 0})
-    net.conv("head", "joined", OUTPUT, (48, 17))
+    net.conv("head", "joined", OUTPUT, (48, keypoints))
     return net.build()
 
 

@@ -15,7 +15,7 @@ SHAPE = (3, 32, 24)
 """(channels, height, width) of the input of `small_onnx`."""
 
 
-def small_onnx(path: Path, *, outputs: int = 1, seed: int = 0) -> OnnxFile:
+def small_onnx(path: Path, *, outputs: int = 1, seed: int = 0, keypoints: int = 17) -> OnnxFile:
     """Write a network with a strided, a depthwise and a 1x1 convolution and a residual."""
     rng = np.random.default_rng(seed)
     weights: list[onnx.TensorProto] = []
@@ -40,12 +40,15 @@ def small_onnx(path: Path, *, outputs: int = 1, seed: int = 0) -> OnnxFile:
         helper.make_node("Relu", ["sum"], ["sum_relu"]),
     ]
     names = [f"heatmap{number}" for number in range(outputs)]
-    nodes += [conv(name, "sum_relu", (17, 16, 1, 1), kernel_shape=[1, 1]) for name in names]
+    nodes += [conv(name, "sum_relu", (keypoints, 16, 1, 1), kernel_shape=[1, 1]) for name in names]
     graph = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, *SHAPE])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 17, 16, 12]) for name in names],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, keypoints, 16, 12])
+            for name in names
+        ],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)

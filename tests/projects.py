@@ -42,22 +42,33 @@ images = "train"
 """
 
 
-def small_project(folder: Path, *, images: int = 6, seed: int = 0) -> Project:
-    """Write a project; the labels of `val` are the fp32 network's own keypoints, so its AP is 1."""
+def small_project(folder: Path, *, images: int = 6, seed: int = 0, keypoints: int = 17) -> Project:
+    """Write a project; the labels of `val` are the fp32 network's own keypoints, so its AP is 1.
+
+    With another number of keypoints than 17 the labels are as many seeded places.
+    """
     rng = np.random.default_rng(seed)
     (folder / "model").mkdir(parents=True)
-    files = write_pair(small_network(rng), folder / "model")
+    files = write_pair(small_network(rng, keypoints=keypoints), folder / "model")
     assert (files.param.name, files.bin.name) == ("net.param", "net.bin")
-    (folder / "quantkit.toml").write_text(PROJECT)
-    write_coco(folder, "train", rng, first_id=1, images=images)
-    write_coco(folder, "val", rng, first_id=1001, images=images)
+    count = "" if keypoints == 17 else f"[keypoints]\ncount = {keypoints}\n"
+    (folder / "quantkit.toml").write_text(PROJECT + count)
+    write_coco(folder, "train", rng, first_id=1, images=images, keypoints=keypoints)
+    write_coco(folder, "val", rng, first_id=1001, images=images, keypoints=keypoints)
     project = load_project(folder)
-    _label(project)
+    if keypoints == 17:
+        _label(project)
     return project
 
 
 def write_coco(
-    folder: Path, split: str, rng: np.random.Generator, *, first_id: int, images: int
+    folder: Path,
+    split: str,
+    rng: np.random.Generator,
+    *,
+    first_id: int,
+    images: int,
+    keypoints: int = 17,
 ) -> None:
     """Write pictures and their annotations, with keypoints at seeded places inside the boxes."""
     (folder / split).mkdir(exist_ok=True)
@@ -75,7 +86,7 @@ def write_coco(
         )
         for k in range(PERSONS_PER_IMAGE):
             box = [int(v) for v in (*rng.integers(0, 40, 2), *rng.integers(40, 60, 2))]
-            points = rng.uniform(0, 1, (17, 2)) * box[2:] + box[:2]
+            points = rng.uniform(0, 1, (keypoints, 2)) * box[2:] + box[:2]
             document["annotations"].append(
                 {
                     "id": image_id * 10 + k,
@@ -84,7 +95,7 @@ def write_coco(
                     "bbox": box,
                     "area": box[2] * box[3] * 0.6,
                     "iscrowd": 0,
-                    "num_keypoints": 17,
+                    "num_keypoints": keypoints,
                     "keypoints": [v for x, y in points.tolist() for v in (x, y, 2)],
                 }
             )

@@ -1,4 +1,7 @@
-"""How close keypoints are to the baseline's and to the labels, by person and by keypoint."""
+"""How close keypoints are to the baseline's and to the labels, by person and by keypoint.
+
+Similarity needs the sigmas of COCO's 17 keypoints; distances are there for any number.
+"""
 
 from collections.abc import Mapping
 
@@ -7,7 +10,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.coco import PoseDataset
 from quantkit.data.coco_file import KEYPOINTS, read_coco
-from quantkit.evaluation.oks import KEYPOINT_NAMES, keypoint_similarity
+from quantkit.evaluation.oks import keypoint_names, keypoint_similarity
 from quantkit.evaluation.predictions import Predictions
 
 Doubles = NDArray[np.float64]
@@ -22,10 +25,31 @@ def agreement(predictions: Predictions, baseline: Predictions, dataset: PoseData
     Raises:
         ValueError: The two were not made on the same persons in the same order.
     """
-    if not np.array_equal(predictions.annotation_ids, baseline.annotation_ids):
-        message = "the two predictions are of different persons"
-        raise ValueError(message)
+    _check_persons(predictions, baseline)
     return keypoint_similarity(predictions.keypoints, baseline.keypoints, _areas(dataset))
+
+
+def keypoint_distances(
+    predictions: Predictions, baseline: Predictions, size: tuple[int, int]
+) -> Doubles:
+    """Distance of a network's keypoints to the baseline's; needs no labels and no sigmas.
+
+    Args:
+        predictions: Of K keypoints a person.
+        baseline: Of the same crops.
+        size: Width and height of the network's input, whose aspect every crop has.
+
+    Returns:
+        In pixels of the network's input, shape (N, K).
+
+    Raises:
+        ValueError: The two were not made on the same persons in the same order.
+    """
+    _check_persons(predictions, baseline)
+    apart = np.linalg.norm(predictions.keypoints - baseline.keypoints, axis=2)
+    image_pixels = np.sqrt(baseline.crop_areas.astype(np.float64) / (size[0] * size[1]))
+    distances: Doubles = apart / image_pixels[:, None]
+    return distances
 
 
 def label_similarity(predictions: Predictions, dataset: PoseDataset) -> Doubles:
@@ -46,18 +70,26 @@ def label_similarity(predictions: Predictions, dataset: PoseDataset) -> Doubles:
     return np.where(triplets[:, :, 2] > 0, similarity, np.nan)
 
 
-def by_keypoint(similarity: Doubles) -> Mapping[str, float | None]:
+def by_keypoint(values: Doubles) -> Mapping[str, float | None]:
     """Mean over the persons, for each keypoint; None where no person has one.
+
+    Args:
+        values: Similarities or distances, shape (N, K).
+
+    Returns:
+        By the names of COCO's 17 keypoints; of any other number, by their place from 0.
 
     Example:
         >>> by_keypoint(np.full((2, 17), 0.5))["left_knee"]
         0.5
+        >>> by_keypoint(np.full((2, 21), 0.5))["20"]
+        0.5
     """
-    counted = np.isfinite(similarity)
-    total = np.where(counted, similarity, 0).sum(axis=0)
+    counted = np.isfinite(values)
+    total = np.where(counted, values, 0).sum(axis=0)
     return {
         name: float(total[k] / count) if (count := int(counted[:, k].sum())) else None
-        for k, name in enumerate(KEYPOINT_NAMES)
+        for k, name in enumerate(keypoint_names(values.shape[1]))
     }
 
 
@@ -69,6 +101,12 @@ def mean_oks(similarity: Doubles) -> float | None:
     """
     labelled = similarity[np.isfinite(similarity).any(axis=1)]
     return float(np.nanmean(labelled, axis=1).mean()) if len(labelled) else None
+
+
+def _check_persons(predictions: Predictions, baseline: Predictions) -> None:
+    if not np.array_equal(predictions.annotation_ids, baseline.annotation_ids):
+        message = "the two predictions are of different persons"
+        raise ValueError(message)
 
 
 def _areas(dataset: PoseDataset) -> Doubles:

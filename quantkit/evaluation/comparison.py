@@ -10,6 +10,7 @@ from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC, CocoFigures
 from quantkit.evaluation.nms import Nms
 from quantkit.evaluation.scoring import ScoreMode
 from quantkit.storage import json_text, read_json
+from quantkit.tuning.sqnr import decibels_from_json, decibels_json
 
 SCHEMA = 1
 
@@ -33,7 +34,15 @@ class Row:
         oks_vs_baseline: Mean similarity of the keypoints to the baseline's.
         keypoint_oks: Similarity to the labels of each of COCO's keypoints, by name; None for one
             that is never labelled.
-        keypoint_oks_vs_baseline: Similarity to the baseline's of each keypoint, by name.
+        keypoint_oks_vs_baseline: Similarity to the baseline's of each keypoint, by name; None, as
+            the OKS is, for any number of keypoints but COCO's 17.
+        sqnr_db: SQNR of each output against the baseline's in dB, on a sample of up to 32 persons;
+            infinity where nothing differs.
+        keypoint_distance_mean: Mean distance of the keypoints to the baseline's, in pixels of the
+            network's input.
+        keypoint_distance_p95: 95th percentile of these distances.
+        keypoint_distance: Their mean of each keypoint, by COCO's name or, of any other number than
+            17, by its place from 0.
         within: Whether the drop is within the bound of `--until`; None where it is not known.
         ms_per_instance: Median time of a single run.
         size_mb: Size of the model's files in MB (10^6 bytes).
@@ -61,6 +70,10 @@ class Row:
     oks_vs_baseline: float | None = None
     keypoint_oks: Mapping[str, float | None] | None = None
     keypoint_oks_vs_baseline: Mapping[str, float | None] | None = None
+    sqnr_db: tuple[float, ...] | None = None
+    keypoint_distance_mean: float | None = None
+    keypoint_distance_p95: float | None = None
+    keypoint_distance: Mapping[str, float | None] | None = None
     within: bool | None = None
     ms_per_instance: float | None = None
     size_mb: float | None = None
@@ -149,6 +162,7 @@ class Comparison:
         rows = [asdict(row) for row in self.rows]
         for row in rows:
             row["ap_drop_ci"] = row["ap_drop_ci"] and list(row["ap_drop_ci"])
+            row["sqnr_db"] = row["sqnr_db"] and [decibels_json(one) for one in row["sqnr_db"]]
         value = {**asdict(self), "input_size": list(self.input_size), "rows": rows}
         return {"schema": SCHEMA, **value}
 
@@ -183,4 +197,9 @@ def read_comparison(path: Path) -> Comparison:
 
 def _row(value: dict[str, Any]) -> Row:
     interval = value.pop("ap_drop_ci")
-    return Row(**value, ap_drop_ci=None if interval is None else (interval[0], interval[1]))
+    decibels = value.pop("sqnr_db", None)
+    return Row(
+        **value,
+        ap_drop_ci=None if interval is None else (interval[0], interval[1]),
+        sqnr_db=decibels and tuple(map(decibels_from_json, decibels)),
+    )

@@ -16,6 +16,7 @@ from quantkit.evaluation.decode import Outputs, decode, to_image
 from quantkit.evaluation.flip import mirrored
 from quantkit.evaluation.head import HeadSpec
 from quantkit.evaluation.matches import Matches
+from quantkit.evaluation.output_sample import OutputSample
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import PersonPrediction, Predictions
 from quantkit.progress import Progress, silent
@@ -43,6 +44,7 @@ def predict(
     head: HeadSpec,
     progress: Progress = silent,
     journal: PredictionJournal | None = None,
+    sample: OutputSample | None = None,
 ) -> Predictions:
     """Show a network every person of a data set.
 
@@ -57,6 +59,8 @@ def predict(
         head: How the network's outputs are read.
         progress: Called after every person, stage "predict".
         journal: Keeps each person as it comes; whom it holds already is not shown again.
+        sample: Keeps the outputs of some persons, of the crop as it is; those whom the journal
+            holds are not among them.
 
     Raises:
         InputError: An image cannot be read, or an output has the wrong shape; the image is named.
@@ -65,7 +69,7 @@ def predict(
     kept = {} if journal is None else journal.find(dataset.persons)
     todo = [person for person in dataset.persons if person.annotation_id not in kept]
     progress("predict", len(kept), len(dataset.persons))
-    for prediction in _predictions(runner, todo, spec, head):
+    for prediction in _predictions(runner, todo, spec, head, sample):
         kept[prediction.annotation_id] = prediction
         if journal is not None:
             journal.record(prediction)
@@ -74,7 +78,11 @@ def predict(
 
 
 def _predictions(
-    runner: Runner, persons: Sequence[Person], spec: InputSpec, head: HeadSpec
+    runner: Runner,
+    persons: Sequence[Person],
+    spec: InputSpec,
+    head: HeadSpec,
+    sample: OutputSample | None,
 ) -> Iterator[PersonPrediction]:
     pixels = runner.normalisation == spec.normalisation
     feed = _Feed(persons, spec, flip=head.flip_test, pixels=pixels)
@@ -84,6 +92,8 @@ def _predictions(
             inside, confidences = decode(outputs, head, spec, flipped)
         except InputError as error:
             raise _at(person, error) from error
+        if sample is not None:
+            sample.keep(person, outputs)
         yield PersonPrediction(
             annotation_id=person.annotation_id,
             image_id=person.image_id,

@@ -42,6 +42,11 @@ class HeadSpec:
     shift_heatmap: bool = False
 
     @property
+    def has_sigmas(self) -> bool:
+        """Whether OKS and AP are defined, which COCO does for its own 17 keypoints."""
+        return self.keypoints == KEYPOINTS
+
+    @property
     def maps(self) -> int:
         """Maps of a heatmap head."""
         return self.keypoints * (3 if self.decode == "udp_combined" else 1)

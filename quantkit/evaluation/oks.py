@@ -1,5 +1,6 @@
 """Object keypoint similarity: how close two sets of keypoints are, as COCO measures it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,16 @@ KEYPOINT_NAMES: Final = (
     "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
 """COCO's 17 keypoints, in its order."""
+
+
+def keypoint_names(count: int) -> Sequence[str]:
+    """Name keypoints: COCO's 17 by its names, any other number by their place from 0.
+
+    Example:
+        >>> keypoint_names(17)[0], keypoint_names(21)[0]
+        ('nose', '0')
+    """
+    return KEYPOINT_NAMES if count == len(KEYPOINT_NAMES) else [str(k) for k in range(count)]
 
 
 def oks(keypoints: Doubles, reference: Doubles, areas: Doubles) -> Doubles:

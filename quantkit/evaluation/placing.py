@@ -27,7 +27,7 @@ def placed(
         head: How keypoints are read.
 
     Returns:
-        Keypoints in input pixels, shape (N, 17, 2), and in the images.
+        Keypoints in input pixels, shape (N, K, 2), and in the images.
 
     Raises:
         InputError: The head does not fit the outputs.

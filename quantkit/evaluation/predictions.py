@@ -15,8 +15,8 @@ class PersonPrediction:
     Attributes:
         annotation_id: Whose box was shown.
         image_id: In which image.
-        keypoints: x, y in image pixels, shape (17, 2).
-        scores: Confidence of each keypoint, shape (17,).
+        keypoints: x, y in image pixels, shape (K, 2).
+        scores: Confidence of each keypoint, shape (K,).
         crop_area: Square image pixels that the crop covers.
     """
 
@@ -34,8 +34,8 @@ class Predictions:
     Attributes:
         annotation_ids: Whose box was shown, shape (N,), int64.
         image_ids: In which image, shape (N,), int64.
-        keypoints: x, y in image pixels, shape (N, 17, 2), float64.
-        scores: Confidence of each keypoint, shape (N, 17), float32.
+        keypoints: x, y in image pixels, shape (N, K, 2), float64.
+        scores: Confidence of each keypoint, shape (N, K), float32.
         crop_areas: Square image pixels that the crop covers, shape (N,), float32; OKS NMS weighs
             distances by it.
     """

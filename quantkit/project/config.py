@@ -161,6 +161,12 @@ def load_project(path: Path, *, flip_test: bool = False) -> Project:
         val=_data(data.section("val"), root, evaluated=True),
         calibration=_data(data.section("calibration"), root, evaluated=False),
     )
+    if flip_test and not project.head.has_sigmas:
+        message = (
+            f"the flip test knows the pairs of COCO's {KEYPOINTS} keypoints, this network has"
+            f" {project.head.keypoints}: leave it off"
+        )
+        raise InputError(message, path=path)
     data.close()
     top.close()
     return project

@@ -6,12 +6,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from quantkit.backends import BACKENDS, BackendName
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.names import precision
 from quantkit.data.coco import PoseDataset
+from quantkit.data.coco_file import KEYPOINTS
 from quantkit.errors import InputError, Unavailable
-from quantkit.evaluation.agreement import agreement, by_keypoint, mean_oks
+from quantkit.evaluation.agreement import agreement, by_keypoint, keypoint_distances, mean_oks
 from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.evaluation.comparison import Comparison, Row, Until
 from quantkit.evaluation.until import growing_parts, is_within
@@ -52,7 +55,7 @@ def evaluate_backends(
         baseline: The backend to measure drops against; by default the first that runs.
         table: The calibration table of the int8 model: the name of one of the project, or a path.
         labels: False where there are boxes and no keypoints: the keypoints are compared with the
-            baseline's alone.
+            baseline's alone, of any number of them.
         until: Stop as soon as it is known of every backend whether its drop is within this bound;
             images are looked at in a seeded order.
         threads: Threads of each backend.
@@ -61,6 +64,12 @@ def evaluate_backends(
     Raises:
         InputError: A name is unknown, or the data or the model cannot be used.
     """
+    if labels and not project.head.has_sigmas:
+        message = (
+            f"eval against labels knows COCO's {KEYPOINTS} keypoints, this network has"
+            f" {project.head.keypoints}: use --no-labels"
+        )
+        raise InputError(message)
     names = _known(backends or BACKENDS)
     if baseline is not None:
         names = _known(dict.fromkeys((baseline, *names)))
@@ -132,7 +141,7 @@ def _compare(
     job: Job, measured: Sequence[Measured], baseline: str | None, until: float | None
 ) -> Comparison:
     reference = _reference(measured, baseline)
-    rows = [_against(one, reference, job.part) for one in measured]
+    rows = [_against(job, one, reference) for one in measured]
     decided = None
     if until is not None:
         decided = Until(until, len(job.part.image_ids), len(job.val.image_ids))
@@ -172,15 +181,24 @@ def _within(
     return is_within(reference.matches, one.matches, bound, looks=looks, last=last)
 
 
-def _against(one: Measured, reference: Measured, part: PoseDataset) -> Row:
+def _against(job: Job, one: Measured, reference: Measured) -> Row:
     if one.predictions is None or reference.predictions is None:
         return one.row
-    similarity = agreement(one.predictions, reference.predictions, part)
+    distances = keypoint_distances(one.predictions, reference.predictions, job.project.input.size)
     row = replace(
         one.row,
-        oks_vs_baseline=mean_oks(similarity),
-        keypoint_oks_vs_baseline=by_keypoint(similarity),
+        sqnr_db=_sqnr(one, reference),
+        keypoint_distance_mean=round(float(distances.mean()), 4),
+        keypoint_distance_p95=round(float(np.percentile(distances, 95)), 4),
+        keypoint_distance=by_keypoint(distances),
     )
+    if job.project.head.has_sigmas:
+        similarity = agreement(one.predictions, reference.predictions, job.part)
+        row = replace(
+            row,
+            oks_vs_baseline=mean_oks(similarity),
+            keypoint_oks_vs_baseline=by_keypoint(similarity),
+        )
     if one.matches is None or reference.matches is None:
         return row
     return replace(
@@ -189,6 +207,12 @@ def _against(one: Measured, reference: Measured, part: PoseDataset) -> Row:
         ap_drop_ci=drop_interval(reference.matches, one.matches),
         oks_drop=_less(reference.row.oks, row.oks),
     )
+
+
+def _sqnr(one: Measured, reference: Measured) -> tuple[float, ...] | None:
+    if one.sample is None or reference.sample is None:
+        return None
+    return one.sample.sqnr_db(reference.sample)
 
 
 def _less(before: float | None, after: float | None) -> float | None:

@@ -18,6 +18,7 @@ from quantkit.evaluation.coco_ap import ScoreSpec
 from quantkit.evaluation.comparison import Row
 from quantkit.evaluation.evaluate import predict, score
 from quantkit.evaluation.matches import Matches
+from quantkit.evaluation.output_sample import OutputSample
 from quantkit.evaluation.prediction_file import read_predictions, write_predictions
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import Predictions
@@ -57,11 +58,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """A row, and what it was made from where the backend ran; matches only where labels are."""
+    """A row, and what it was made from where the backend ran.
+
+    Attributes:
+        row: The figures that need no baseline.
+        predictions: The keypoints; None where it did not run.
+        matches: Only where there are labels.
+        sample: Raw outputs of some persons, unless only the keypoints were asked for.
+    """
 
     row: Row
     predictions: Predictions | None = None
     matches: Matches | None = None
+    sample: OutputSample | None = None
 
 
 def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: bool) -> Measured:
@@ -71,7 +80,7 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         job: What it is measured on.
         name: The backend.
         artifact: What it runs, or the reason why there is nothing.
-        timed: Measure the time of single runs, too.
+        timed: Measure the time of single runs and keep a sample of the raw outputs, too.
 
     Raises:
         InputError: An image or the project's own network cannot be read, or the network does not
@@ -84,7 +93,8 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:
         with _opened(job, name, artifact) as runner:
-            predictions = _predictions(job, runner, artifact)
+            sample = OutputSample(job.part.persons) if timed else None
+            predictions = _predictions(job, runner, artifact, sample)
             row = _timed(job, runner, row) if timed else row
     except Unavailable as error:
         return Measured(replace(row, status="unavailable", reason=str(error)))
@@ -94,7 +104,7 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
     size = sum(path.stat().st_size for path in files)
     row = replace(row, size_mb=round(size / 1e6, 3) if files else None)
     if not job.labels:
-        return Measured(row, predictions)
+        return Measured(row, predictions, sample=sample)
     val = job.project.val
     scored = ScoreSpec(val.score_mode, val.keypoint_threshold, val.nms)
     evaluation = score(predictions, job.part, scored)
@@ -102,7 +112,7 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
     if job.part.boxes is None:
         similarity = label_similarity(predictions, job.part)
         row = replace(row, oks=mean_oks(similarity), keypoint_oks=by_keypoint(similarity))
-    return Measured(row, predictions, evaluation.matches)
+    return Measured(row, predictions, evaluation.matches, sample)
 
 
 def _precision(name: BackendName, artifact: Artifact | str) -> Precision:
@@ -165,17 +175,28 @@ def data_key(project: Project, val: PoseDataset) -> str:
     )
 
 
-def _predictions(job: Job, runner: Runner, artifact: Artifact) -> Predictions:
+def _predictions(
+    job: Job, runner: Runner, artifact: Artifact, sample: OutputSample | None
+) -> Predictions:
     """Reuse the predictions of an unchanged network, or go on with what a stopped run has left."""
     path = job.project.work_dir / "eval" / f"{runner.name}.predictions.json"
     key = content_key([source_content(artifact), runner.description, job.data_key])
     journal = PredictionJournal(path.with_suffix(".jsonl"), key)
     whole = read_predictions(path, key)
+    outputs = path.with_name(f"{runner.name}.outputs.npz")
+    sampled = sample is None or sample.read(outputs, key)
     if whole is not None:
         job.feedback.note(f"{runner.name}: nothing changed, {from_here(path)} reused")
         predictions = whole.select([person.annotation_id for person in job.part.persons])
     else:
-        predictions = _predicted(job, runner, journal)
+        predictions = _predicted(job, runner, journal, sample)
+    if sample is not None and not sampled:
+        if sample.missing:
+            # An earlier run has finished with them and keeps their keypoints alone.
+            part = replace(job.part, persons=sample.missing)
+            predict(runner, part, job.project.input, job.project.head, sample=sample)
+        sample.write(outputs, key)
+    if whole is None:
         if job.part is not job.val:
             return predictions
         write_predictions(path, key, predictions)
@@ -183,7 +204,9 @@ def _predictions(job: Job, runner: Runner, artifact: Artifact) -> Predictions:
     return predictions
 
 
-def _predicted(job: Job, runner: Runner, journal: PredictionJournal) -> Predictions:
+def _predicted(
+    job: Job, runner: Runner, journal: PredictionJournal, sample: OutputSample | None
+) -> Predictions:
     done, total = len(journal.find(job.part.persons)), len(job.part.persons)
     if 0 < done < total and job.part is job.val:
         job.feedback.note(f"{runner.name}: goes on after {done} of {total} persons")
@@ -191,4 +214,5 @@ def _predicted(job: Job, runner: Runner, journal: PredictionJournal) -> Predicti
     def progress(stage: str, done: int, total: int) -> None:
         job.feedback.progress(f"{stage} {runner.name}", done, total)
 
-    return predict(runner, job.part, job.project.input, job.project.head, progress, journal)
+    spec, head = job.project.input, job.project.head
+    return predict(runner, job.part, spec, head, progress, journal, sample)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.report.sentences import data_sentence
+from quantkit.report.sentences import data_sentence, sqnr_text
 
 WIDEST: Final = 100
 """Columns of a terminal that shows the whole table."""
@@ -17,7 +17,7 @@ WIDEST: Final = 100
 _UNBOUNDED: Final = 1000
 _OPTIONAL: Final = ("AR50", "MB", "OKS", "AR")
 """What a terminal that is too narrow does without, one after the other."""
-_UNLABELLED: Final = ("backend", "OKS", "ms", "MB")
+_UNLABELLED: Final = ("backend", "SQNR", "mean px", "95 % px", "OKS", "ms", "MB")
 
 
 def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
@@ -28,7 +28,7 @@ def evaluation_table(comparison: Comparison, width: int = WIDEST) -> Group:
         width: Columns of the terminal; a narrow one does not show all figures.
     """
     title = f"{comparison.model}: {data_sentence(comparison)}"
-    columns = list(_COLUMNS) if comparison.has_labels else list(_UNLABELLED)
+    columns = list(_LABELLED) if comparison.has_labels else _used(comparison)
     table = _table(comparison, columns)
     for name in _OPTIONAL if comparison.has_labels else ():
         if _natural_width(table) <= width:
@@ -49,21 +49,39 @@ def _table(comparison: Comparison, columns: Sequence[str]) -> Table:
     return table
 
 
+def _used(comparison: Comparison) -> list[str]:
+    """List the columns of an evaluation without labels that hold a figure of any backend."""
+    return [
+        name
+        for name in _UNLABELLED
+        if any(_COLUMNS[name](row, row.backend == comparison.baseline) for row in comparison.rows)
+    ]
+
+
 def _natural_width(table: Table) -> int:
     console = Console(width=_UNBOUNDED)
     return console.measure(table).maximum
 
 
 def _caption(comparison: Comparison) -> str:
-    drop = f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. "
-    return (
-        f"{drop if comparison.has_labels else ''}OKS: mean similarity of the keypoints to the"
-        " baseline's. ms: median of single runs (ncnn: one thread)."
-    )
+    oks = "OKS: mean similarity of the keypoints to the baseline's. "
+    if comparison.has_labels:
+        text = f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. {oks}"
+    else:
+        text = (
+            f"Against {comparison.baseline}. SQNR: of each output. mean px, 95 % px: how far the"
+            " keypoints are apart, on average and at most for 95 % of them, in pixels of the"
+            f" network's input. {oks if 'OKS' in _used(comparison) else ''}"
+        )
+    return f"{text}ms: median of single runs (ncnn: one thread)."
 
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def _pixels(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _drop(row: Row, is_baseline: bool) -> str:
@@ -90,6 +108,12 @@ _COLUMNS: Final[dict[str, Callable[[Row, bool], str]]] = {
     "AR": lambda row, _: _figure(row.ar),
     "AR50": lambda row, _: _figure(row.ar50),
     "OKS": lambda row, is_baseline: "" if is_baseline else _figure(row.oks_vs_baseline),
+    "SQNR": lambda row, is_baseline: (
+        "" if is_baseline or row.sqnr_db is None else sqnr_text(row.sqnr_db)
+    ),
+    "mean px": lambda row, is_baseline: "" if is_baseline else _pixels(row.keypoint_distance_mean),
+    "95 % px": lambda row, is_baseline: "" if is_baseline else _pixels(row.keypoint_distance_p95),
     "ms": lambda row, _: "" if row.ms_per_instance is None else f"{row.ms_per_instance:.2f}",
     "MB": lambda row, _: "" if row.size_mb is None else f"{row.size_mb:.2f}",
 }
+_LABELLED: Final = [name for name in _COLUMNS if name not in ("SQNR", "mean px", "95 % px")]

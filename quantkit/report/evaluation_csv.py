@@ -8,13 +8,15 @@ from quantkit.evaluation.comparison import Comparison
 
 _INTERVAL: Final = "ap_drop_ci"
 _BOUNDS: Final = ("ap_drop_low", "ap_drop_high")
-_BY_KEYPOINT: Final = ("keypoint_oks", "keypoint_oks_vs_baseline")
+_BY_KEYPOINT: Final = ("keypoint_oks", "keypoint_oks_vs_baseline", "keypoint_distance")
+_BY_OUTPUT: Final = "sqnr_db"
 
 
 def evaluation_csv(comparison: Comparison) -> str:
     """Write the rows with the names of `quantkit eval --json`; the interval takes two columns.
 
-    What has no figure is an empty cell; the single keypoints stand in the JSON alone.
+    The SQNR of several outputs stands in one cell, with semicolons between. What has no figure is
+    an empty cell; the single keypoints stand in the JSON alone.
     """
     lines = [_line(comparison, row) for row in comparison.to_json()["rows"]]
     text = io.StringIO()
@@ -35,6 +37,8 @@ def _line(comparison: Comparison, row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name == _INTERVAL:
             line |= dict(zip(_BOUNDS, value or (None, None), strict=True))
+        elif name == _BY_OUTPUT:
+            line[name] = value and ";".join(map(str, value))
         elif name not in _BY_KEYPOINT:
             line[name] = value
     return line

@@ -3,8 +3,8 @@
 from typing import Final
 
 from quantkit.evaluation.comparison import Comparison, Row
-from quantkit.evaluation.oks import KEYPOINT_NAMES
 from quantkit.report.sentences import (
+    closeness,
     data_sentence,
     drop_sentence,
     table_sentence,
@@ -63,17 +63,21 @@ def coco_lines(row: Row) -> list[str]:
 
 
 def keypoint_lines(comparison: Comparison, row: Row) -> list[str]:
-    """Write the mean similarity of each keypoint to the labels and to the baseline's."""
-    columns = {"labels": row.keypoint_oks, str(comparison.baseline): row.keypoint_oks_vs_baseline}
-    shown = {
-        name: values
-        for name, values in columns.items()
-        if values is not None and name != row.backend
-    }
+    """Write what each keypoint is like on average.
+
+    Its similarity to the labels and to the baseline's, and how many pixels of the network's input
+    it is from the baseline's.
+    """
+    columns = {"labels": row.keypoint_oks}
+    if row.backend != comparison.baseline:
+        columns[str(comparison.baseline)] = row.keypoint_oks_vs_baseline
+        columns["px apart"] = row.keypoint_distance
+    shown = {name: values for name, values in columns.items() if values is not None}
     if not shown:
         return []
-    lines = ["".join([f"{'OKS of':<16}", *(f"{name:>14}" for name in shown)])]
-    for name in KEYPOINT_NAMES:
+    title = "keypoint" if list(shown) == ["px apart"] else "OKS of"
+    lines = ["".join([f"{title:<16}", *(f"{name:>14}" for name in shown)])]
+    for name in next(iter(shown.values())):
         cells = [_cell(values[name]) for values in shown.values()]
         lines.append("".join([f"{name:<16}", *(f"{cell:>14}" for cell in cells)]))
     return lines
@@ -98,7 +102,11 @@ def _head(comparison: Comparison, row: Row) -> str:
 
 
 def _drop(comparison: Comparison, row: Row) -> str:
-    lines = [drop_sentence(comparison, row) or "the baseline that the others are measured against"]
+    is_baseline = row.backend == comparison.baseline
+    lines = ["the baseline that the others are measured against" if is_baseline else ""]
+    lines.append(drop_sentence(comparison, row))
+    if row.ap_drop is not None:
+        lines.append("; ".join(closeness(comparison, row)))
     if row.oks is not None:
         lines.append(f"OKS {row.oks:.4f} against the labels")
     lines.append(until_sentence(comparison))

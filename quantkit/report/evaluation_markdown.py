@@ -10,8 +10,7 @@ from quantkit.report.sentences import (
     until_sentence,
 )
 
-_COLUMNS: Final = ("Arch", "Input Size", "AP", "AP50", "AP75", "AR", "AR50", "log")
-_FIGURES: Final = ("ap", "ap50", "ap75", "ar", "ar50")
+_FIGURES: Final = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AR": "ar", "AR50": "ar50"}
 
 
 def evaluation_markdown(comparison: Comparison) -> str:
@@ -44,10 +43,11 @@ def _section(comparison: Comparison, row: Row) -> str:
 
 def _table(comparison: Comparison, row: Row) -> list[list[str]]:
     width, height = comparison.input_size
-    figures = [getattr(row, name) for name in _FIGURES]
+    names = _FIGURES if comparison.has_labels else {}
+    figures = [getattr(row, name) for name in names.values()]
     return [
-        list(_COLUMNS),
-        [":--", ":-:", *["--:" for _ in _FIGURES], ":-:"],
+        ["Arch", "Input Size", *names, "log"],
+        [":--", ":-:", *["--:" for _ in names], ":-:"],
         [
             _escaped(comparison.model),
             f"{width}x{height}",

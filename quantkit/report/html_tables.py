@@ -7,25 +7,28 @@ from quantkit.report.html_markup import breakable, escaped, table
 from quantkit.report.layer_view import LayerView
 from quantkit.report.search import drop_text
 from quantkit.report.sensitivity import SHORT_TYPES
+from quantkit.report.sentences import sqnr_text
 from quantkit.sensitivity.search_report import SearchReport, Tried
 
 _BACKENDS = (
     *("backend", "precision", "AP", "drop", "95 % interval", "AP50", "AP75", "AR", "AR50"),
-    *("OKS", "ms", "MB"),
+    *("OKS", "SQNR", "mean px", "95 % px", "ms", "MB"),
 )
 _TRIED = ("#", "mix", "int8", "fp32 MACs", "ms", "of fp32", "SQNR, dB", "OKS drop", "AP drop", "")
 
 
 def backends_table(comparison: Comparison) -> str:
     """Write the rows of an evaluation; a backend without figures says why."""
-    rows = [_backend(row, comparison.baseline) for row in comparison.rows]
+    rows = [_backend(row, comparison) for row in comparison.rows]
     classes = ["" if row.status == "ok" else "dim" for row in comparison.rows]
-    cells = [list(map(escaped, row)) for row in rows]
+    used = [k for k in range(len(_BACKENDS)) if any(row[k] for row in rows)]
+    names = [_BACKENDS[k] for k in used]
+    cells = [[escaped(row[k]) for k in used] for row in rows]
     failed = "".join(
         f'<p class="note">{escaped(f"{row.backend}: {row.status}, {row.reason}")}</p>'
         for row in comparison.failed()
     )
-    return table(_BACKENDS, cells, numbers=_BACKENDS[2:], classes=classes) + failed
+    return table(names, cells, numbers=_BACKENDS[2:], classes=classes) + failed
 
 
 def views_table(views: Sequence[LayerView]) -> str:
@@ -80,17 +83,21 @@ def tried_table(report: SearchReport) -> str:
     return table(_TRIED, rows, numbers=(_TRIED[0], *_TRIED[2:9]), classes=classes)
 
 
-def _backend(row: Row, baseline: str | None) -> tuple[str, ...]:
-    is_baseline = row.backend == baseline
+def _backend(row: Row, comparison: Comparison) -> tuple[str, ...]:
+    is_baseline = row.backend == comparison.baseline
+    drop = "" if row.ap_drop is None else f"{row.ap_drop:+.4f}"
+    apart = row.keypoint_distance_mean, row.keypoint_distance_p95
     interval = "" if row.ap_drop_ci is None or is_baseline else _interval(row.ap_drop_ci)
     return (
         row.backend,
         row.precision,
         _figure(row.ap) or ("" if row.status == "ok" else row.status),
-        "baseline" if is_baseline else "" if row.ap_drop is None else f"{row.ap_drop:+.4f}",
+        "baseline" if is_baseline and comparison.has_labels else drop,
         interval,
         *map(_figure, (row.ap50, row.ap75, row.ar, row.ar50)),
         "" if is_baseline else _figure(row.oks_vs_baseline),
+        "" if is_baseline or row.sqnr_db is None else sqnr_text(row.sqnr_db),
+        *("" if is_baseline or one is None else f"{one:.3f}" for one in apart),
         "" if row.ms_per_instance is None else f"{row.ms_per_instance:.2f}",
         "" if row.size_mb is None else f"{row.size_mb:.2f}",
     )

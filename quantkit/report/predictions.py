@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantkit.data.coco import Person, PoseDataset
 from quantkit.data.images import read_image
+from quantkit.evaluation.oks import KEYPOINT_NAMES
 from quantkit.evaluation.predictions import Predictions
 from quantkit.report.captions import Image, png, strip
 
@@ -29,6 +30,8 @@ def draw_predictions(
     tile: int = 160,
 ) -> bytes:
     """Draw a row of persons for each network: left limbs green, right limbs red.
+
+    Keypoints that are not COCO's 17 have no limbs here: they are dots.
 
     Args:
         dataset: The persons that all predictions were made for.
@@ -59,10 +62,13 @@ def _tile(
     matrix = np.array([[factor, 0, -origin[0] * factor], [0, factor, -origin[1] * factor]])
     picture = cv2.warpAffine(read_image(person.image), matrix, (side, side)).astype(np.uint8)
     points = np.round((keypoints - origin) * factor).astype(int)
-    for start, end in BONES:
+    for start, end in BONES if len(points) == len(KEYPOINT_NAMES) else ():
         if min(scores[start], scores[end]) > _CONFIDENT:
             color = _color(start, end)
             cv2.line(picture, tuple(points[start]), tuple(points[end]), color, 2, cv2.LINE_AA)
+    for k in range(len(points)) if len(points) != len(KEYPOINT_NAMES) else ():
+        if scores[k] > _CONFIDENT:
+            cv2.circle(picture, tuple(points[k]), 2, _MIDDLE, cv2.FILLED, cv2.LINE_AA)
     return picture
 
 

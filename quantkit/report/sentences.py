@@ -1,7 +1,10 @@
 """What every format says in words."""
 
+from collections.abc import Sequence
+
 from quantkit.evaluation.coco_ap import DEFAULT_SCORE_SPEC
 from quantkit.evaluation.comparison import Comparison, Row
+from quantkit.tuning.sqnr import decibels_text
 
 
 def data_sentence(comparison: Comparison) -> str:
@@ -21,16 +24,42 @@ def data_sentence(comparison: Comparison) -> str:
 
 def drop_sentence(comparison: Comparison, row: Row) -> str:
     """Say what a backend loses against the baseline; empty for the baseline itself."""
-    if row.oks_vs_baseline is None or row.backend == comparison.baseline:
+    if row.backend == comparison.baseline:
         return ""
-    similar = f"OKS {row.oks_vs_baseline:.4f}"
+    similar = "" if row.oks_vs_baseline is None else f"OKS {row.oks_vs_baseline:.4f}"
     if row.ap_drop is None or row.ap_drop_ci is None:
-        return f"{similar} against {comparison.baseline}"
+        first, *rest = [part for part in (similar, *closeness(comparison, row)) if part] or [""]
+        return first and "; ".join([f"{first} against {comparison.baseline}", *rest])
     low, high = row.ap_drop_ci
     return (
         f"drop {row.ap_drop:+.4f} AP against {comparison.baseline},"
         f" 95 % interval {low:+.4f} .. {high:+.4f}; {similar}"
     )
+
+
+def closeness(comparison: Comparison, row: Row) -> list[str]:
+    """Say how far outputs and keypoints are from the baseline's; nothing of the baseline itself."""
+    if row.backend == comparison.baseline:
+        return []
+    parts = []
+    if row.sqnr_db is not None:
+        parts.append(f"SQNR of the outputs {sqnr_text(row.sqnr_db)}")
+    if row.keypoint_distance_mean is not None and row.keypoint_distance_p95 is not None:
+        parts.append(
+            f"keypoints {row.keypoint_distance_mean:.3f} px of the network's input apart on"
+            f" average, 95 % of them at most {row.keypoint_distance_p95:.3f} px"
+        )
+    return parts
+
+
+def sqnr_text(decibels: Sequence[float]) -> str:
+    """Write the SQNR of each output.
+
+    Example:
+        >>> sqnr_text((20.04, float("inf")))
+        '20.0 dB / exact'
+    """
+    return " / ".join(map(decibels_text, decibels))
 
 
 def until_sentence(comparison: Comparison) -> str:
