@@ -52,7 +52,7 @@ class OutputSample:
             Decibels of each output, as `sqnr_by_output` gives them; None where the two networks
             have outputs of other shapes, or other persons.
         """
-        pairs = [(baseline._kept.get(number), one) for number, one in self._kept.items()]
+        pairs = [(baseline._kept.get(number), one) for number, one in self._ordered().items()]
         if not pairs or any(r is None or _shapes(r) != _shapes(q) for r, q in pairs):
             return None
         return tuple(
@@ -60,16 +60,21 @@ class OutputSample:
             for one in sqnr_by_output([r for r, _ in pairs if r], [q for _, q in pairs])
         )
 
+    def _ordered(self) -> dict[int, Outputs]:
+        """The outputs in the order of the sample, whatever the order in which they came."""
+        return {number: self._kept[number] for number in self._wanted if number in self._kept}
+
     def write(self, path: Path, key: str) -> None:
         """Keep the sample for a later run with the same key.
 
         Raises:
             InputError: The file cannot be written.
         """
-        stacked = map(np.stack, zip(*self._kept.values(), strict=True))
+        kept = self._ordered()
+        stacked = map(np.stack, zip(*kept.values(), strict=True))
         arrays: dict[str, Any] = {str(number): one for number, one in enumerate(stacked)}
         file = io.BytesIO()
-        np.savez(file, persons=list(self._kept), **{_KEY: np.array(key)}, **arrays)
+        np.savez(file, persons=list(kept), **{_KEY: np.array(key)}, **arrays)
         write_atomically(path, file.getvalue())
 
     def read(self, path: Path, key: str) -> bool:

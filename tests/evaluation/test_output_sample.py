@@ -26,12 +26,15 @@ def outputs(number: int, size: int = 4, seed: int = 0) -> Outputs:
     return tuple(rng.normal(size=(size, size)).astype(np.float32) for _ in range(2))
 
 
-def test_the_same_32_persons_are_kept_in_whatever_order_they_come() -> None:
+def test_the_same_32_persons_are_kept_in_whatever_order_they_come(tmp_path: Path) -> None:
     persons = [person(number) for number in range(1, 101)]
     first, second = filled(persons), filled(persons[::-1])
     assert len(OutputSample(persons).missing) == 32
     assert (first.missing, second.missing) == ((), ())
     assert second.sqnr_db(first) == (np.inf, np.inf)
+    for name, sample in (("first", first), ("second", second)):
+        sample.write(tmp_path / name, "key")
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 def test_large_outputs_are_kept_of_fewer_persons() -> None:
