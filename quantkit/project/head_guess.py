@@ -77,7 +77,6 @@ def guess_head(
             raise InputError(message)
     if chosen:
         outputs = {name: outputs[name] for name in chosen}
-    outputs = {name: _without_batch(shape, len(outputs)) for name, shape in outputs.items()}
     guess = None
     if head != "heatmap":
         guess = _simcc(outputs, size, ordered=bool(chosen))
@@ -92,7 +91,8 @@ def guess_head(
 
 
 def _simcc(outputs: Outputs, size: tuple[int, int], *, ordered: bool) -> HeadGuess | None:
-    vectors = {name: shape for name, shape in outputs.items() if shape and len(shape) == 2}
+    bare = {name: _without_batch(shape) for name, shape in outputs.items() if shape}
+    vectors = {name: shape for name, shape in bare.items() if len(shape) == 2}
     fitting = [
         (x, y)
         for x, y in permutations(vectors, 2)
@@ -121,7 +121,9 @@ def _simcc(outputs: Outputs, size: tuple[int, int], *, ordered: bool) -> HeadGue
 def _ratio(x: Shape, y: Shape, size: tuple[int, int]) -> float:
     """Bins per pixel; 0 where x and y do not agree."""
     ratio = x[1] / size[0]
-    return ratio if round(size[1] * ratio) == y[1] and x[1] >= size[0] else 0.0
+    # Masks have as many rows as the picture, in its scale.
+    is_mask = x[0] == size[1] * ratio
+    return ratio if round(size[1] * ratio) == y[1] and ratio >= 1 and not is_mask else 0.0
 
 
 def _by_names(first: str, second: str) -> tuple[tuple[str, str], str]:
@@ -166,6 +168,9 @@ def _heatmap(outputs: Outputs, size: tuple[int, int], decode: Decode | None) -> 
     if combined and decode is None:
         more = f"{count} maps are read as {count // 3} keypoints of UDP's combined form"
         remark = "; ".join(filter(None, (remark, f"{more} (else --decode default)")))
+    elif decode is None and count % 3 == 0 and count > 2 * KEYPOINTS:
+        more = f"{count} maps are read as {count} keypoints (a third of that with offsets is"
+        remark = "; ".join(filter(None, (remark, f"{more} --decode udp_combined)")))
     return HeadGuess(
         (chosen,),
         "heatmap",
@@ -177,7 +182,7 @@ def _heatmap(outputs: Outputs, size: tuple[int, int], decode: Decode | None) -> 
 
 
 def _is_map(shape: Shape, size: tuple[int, int]) -> bool:
-    if len(shape) != 3 or min(shape[1:]) < 2 or shape[2] > size[0] or shape[1] > size[1]:
+    if len(shape) != 3 or min(shape[1:]) < 2:
         return False
     # A stride that does not divide a side may round it by a pixel.
     return abs(size[0] * shape[1] - size[1] * shape[2]) <= max(size)
@@ -198,11 +203,9 @@ def _unknown(
     return HeadGuess(names, "heatmap", candidates=names, remark=remark, readable=False)
 
 
-def _without_batch(shape: Shape | None, outputs: int) -> Shape | None:
+def _without_batch(shape: Shape) -> Shape:
     """Drop the batch axis that pnnx leaves to SimCC's two vectors."""
-    if shape and outputs > 1 and len(shape) == 3 and shape[0] == 1:
-        return shape[1:]
-    return shape
+    return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
 
 
 def _shown(outputs: Outputs) -> str:

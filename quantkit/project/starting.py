@@ -13,6 +13,7 @@ from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import Color
 from quantkit.errors import InputError, QuantkitError
 from quantkit.evaluation.head import Decode, HeadSpec, HeadType
+from quantkit.model.eligibility import require_quantizable
 from quantkit.model.export.interface import onnx_interface
 from quantkit.model.input_fit import check_input
 from quantkit.model.interface import Interface, fixed_size, ncnn_input, ncnn_input_shape
@@ -285,11 +286,16 @@ def _ncnn_interface(param: Path, weights: Path, given: tuple[int, int] | None) -
     consumed = {blob for layer in graph.layers for blob in layer.bottoms}
     names = tuple(blob for layer in graph.layers for blob in layer.tops if blob not in consumed)
     files = NcnnFiles(param, weights, blob, names)
-    shapes = check_input(check_pair(files, shape).param, blob, shape)
-    if any(name not in shapes for name in names):
-        # The shapes that some types make depend on more than shapes: ncnn is asked.
-        return Interface(blob, shape, _ran(files, shape))
-    return Interface(blob, shape, {name: shapes[name] for name in names})
+    network = check_pair(files, shape)
+    shapes = check_input(network.param, blob, shape)
+    # The shapes that some types make depend on more than shapes: ncnn is asked.
+    known = all(name in shapes for name in names)
+    outputs = {name: shapes[name] for name in names} if known else _ran(files, shape)
+    try:
+        require_quantizable(network)
+    except InputError as error:
+        return Interface(blob, shape, outputs, notes=(str(error),))
+    return Interface(blob, shape, outputs)
 
 
 def _ran(files: NcnnFiles, shape: tuple[int, int, int]) -> dict[str, Shape | None]:

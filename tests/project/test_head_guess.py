@@ -108,6 +108,28 @@ def test_three_maps_a_keypoint_are_udps() -> None:
         guess_head({"o": (20, 16, 12)}, (48, 64), decode="udp_combined")
 
 
+def test_two_masks_are_no_simcc() -> None:
+    guess = guess_head({"a": (1, 64, 64), "b": (1, 64, 64)}, (64, 64))
+    assert (guess.type, guess.outputs) == ("heatmap", None)
+
+
+def test_the_batch_axis_that_pnnx_leaves_is_seen_through() -> None:
+    guess = guess_head({"out1": (1, 17, 512), "out0": (1, 17, 384)}, (192, 256))
+    assert (guess.outputs, guess.split_ratio) == (("out0", "out1"), 2.0)
+    assert guess_head({"hm": (1, 16, 12)}, (48, 64)).keypoints == 1
+
+
+def test_a_heatmap_may_be_larger_than_the_image() -> None:
+    guess = guess_head({"hm": (17, 128, 96)}, (48, 64))
+    assert (guess.type, guess.readable) == ("heatmap", True)
+
+
+def test_very_many_maps_are_remarked_on() -> None:
+    guess = guess_head({"o": (198, 28, 28)}, (224, 224))
+    assert guess.keypoints == 198
+    assert "198 maps are read as 198 keypoints" in guess.remark
+
+
 @pytest.mark.parametrize("shape", [(34,), (17, 2), (1, 17, 3), (17, 12, 16), (2048, 1, 1)])
 def test_what_no_head_fits_is_said(shape: Shape) -> None:
     guess = guess_head({"o": shape}, (48, 64))

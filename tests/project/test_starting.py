@@ -166,6 +166,14 @@ def test_a_size_that_the_param_contradicts_is_refused(tmp_path: Path) -> None:
         start_from_ncnn(param, weights, tmp_path, TRAINED)
 
 
+def test_a_network_with_nothing_to_quantize_is_called_so(tmp_path: Path) -> None:
+    net = NetBuilder(np.random.default_rng(0))
+    net.add("Pooling", "half", ("data",), ("heatmap",), {1: 2, 2: 2})
+    files = write_pair(net.build(), tmp_path)
+    start = start_from_ncnn(files.param, files.bin, tmp_path, replace(TRAINED, size=(48, 64)))
+    assert "no layer of this network can be int8" in start.notes[0]
+
+
 def test_a_size_that_the_weights_contradict_is_refused(tmp_path: Path) -> None:
     net = NetBuilder(np.random.default_rng(0))
     net.conv("stem", "data", "stem", (3, 4), kernel=4, stride=4, p4=0)
