@@ -37,16 +37,26 @@ def check(
     param: ParamOption = None,
     bin: BinOption = None,
     size: SizeOption = None,
+    crops: Annotated[
+        int | None,
+        typer.Option(
+            help="Compare thresholds with so many calibration crops of the project"
+            " (default: with the table's .json, else 4 where there is data; 0: none).",
+            min=0,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find what is wrong with a table; exit with 1 if a layer would be wrong or lost."""
     from quantkit.calibration.finding import counts
-    from quantkit.project.table_files import check_table_file, findings_json
+    from quantkit.project.table_files import check_table_file, findings_json, known_ranges
     from quantkit.report.table import findings_sentence
     from quantkit.storage import from_here, json_text
 
     model = _model(table, project, param, bin, size)
-    findings = check_table_file(table, model)
+    with feedback() as shown:
+        ranges = known_ranges(table, model, crops, shown)
+    findings = check_table_file(table, model, ranges)
     if as_json:
         typer.echo(json_text(findings_json(table, model, findings)), nl=False)
     else:

@@ -10,7 +10,7 @@ from quantkit.calibration.table_lines import Entries
 _LEVELS: Final = 127
 _WIDE: Final = 8.0
 """Threshold over largest value: `aciq` of a blob of two values takes 3.6, ncnn2table's `eq` 2."""
-_EMPTY: Final = 40.0
+_EMPTY: Final = 64.0
 _TIGHT: Final = 1 / 64
 """Likewise: ncnn2table's `kl` takes 1/16 at least and its `eq` half of that."""
 _CUT: Final = 1 / 400
@@ -23,7 +23,7 @@ class Ranges:
 
     Attributes:
         absmax: By layer.
-        of: What was looked at: "the 128 crops of the table", "4 crops".
+        of: What was looked at: "in kl.json", "in 4 crops".
     """
 
     absmax: Mapping[str, float]
@@ -58,14 +58,14 @@ def _findings(
     if ratio > 1:
         severity: Severity = "error" if ratio > _EMPTY else "warning"
         message = (
-            f"its threshold {threshold:.4g} is {ratio:.3g} times the largest value {absmax:.4g} of"
+            f"its threshold {threshold:.4g} is {ratio:.3g} times the largest value {absmax:.4g}"
             f" {of}, which leaves {_LEVELS / ratio:.2g} of {_LEVELS} levels"
         )
     else:
         severity = "error" if ratio < _CUT else "warning"
         message = (
             f"its threshold {threshold:.4g} cuts values to {ratio:.3g} of the largest, {absmax:.4g}"
-            f" of {of}"
+            f" {of}"
         )
     fix = f"put {_LEVELS / absmax:.6f} there, which is {_LEVELS} / the largest value, or calibrate"
     yield Finding(severity, line, name, message + _looks(scale, absmax), f"{fix} again")

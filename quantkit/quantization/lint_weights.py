@@ -19,7 +19,7 @@ from quantkit.model.param import Layer
 
 _MOST: Final = 2 * MOST_LEVELS + 0.5
 """Levels of the largest weight: ncnn2table's `eq` goes up to twice of what fits."""
-_FEW: Final = {True: 12, False: 33}
+_FEW: Final = {True: 15, False: 33}
 """Likewise, for layers that may run as Winograd and for others: `eq` goes down to half of 31 or of
 127, `aciq` to 18 and to 35."""
 _FEWEST: Final = 4

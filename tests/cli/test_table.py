@@ -1,13 +1,15 @@
 """`quantkit table` in this process, with a project, with a pair of files, and with neither."""
 
 import json
+import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quantkit.calibration.provenance import Provenance
+from quantkit.calibration.provenance import LayerRange, Provenance
 from quantkit.calibration.table import CalibrationTable
 from quantkit.cli import main
 from quantkit.model.eligibility import int8_layers
@@ -111,29 +113,30 @@ def test_two_tables_are_compared(
     ]
 
 
+def origin(model: str, layers: Mapping[str, LayerRange] | None = None) -> Provenance:
+    digest = sha256_file(Path("t.table"))
+    return Provenance(
+        table_sha256=digest,
+        model_sha256=model,
+        network_sha256=model,
+        compat=False,
+        recipe=None,
+        steps=(),
+        calibration_set="set",
+        calibration_set_sha256="",
+        method="kl",
+        keep_hazards=False,
+        preprocess={},
+        versions={},
+        layers=layers or {},
+        left_out={},
+        notes={},
+    )
+
+
 def test_a_table_of_another_network_or_of_other_content_is_named(
     table: CalibrationTable, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def origin(model: str) -> Provenance:
-        digest = sha256_file(Path("t.table"))
-        return Provenance(
-            table_sha256=digest,
-            model_sha256=model,
-            network_sha256=model,
-            compat=False,
-            recipe=None,
-            steps=(),
-            calibration_set="set",
-            calibration_set_sha256="",
-            method="kl",
-            keep_hazards=False,
-            preprocess={},
-            versions={},
-            layers={},
-            left_out={},
-            notes={},
-        )
-
     check = ("check", "t.table", "--project", "project")
     Path("t.json").write_text(origin(NETWORK.sha256).text())
     assert quantkit(capsys, *check)[0] == 0
@@ -148,3 +151,40 @@ def test_a_table_of_another_network_or_of_other_content_is_named(
     code, out, _ = quantkit(capsys, *check)
     assert code == 0
     assert "t.table: warning: is not the table that t.json describes" in out
+
+
+def test_thresholds_are_compared_with_a_few_crops_or_with_the_json(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scales = {**table.activation_scales, "head": table.activation_scales["head"] / 127}
+    Path("t.table").write_text(CalibrationTable(table.weight_scales, scales).text())
+    check = ("check", "t.table", "--project", "project")
+    code, out, _ = quantkit(capsys, *check)
+    assert code == 1
+    assert "error: layer 'head': its threshold" in out
+    assert "in 2 crops" in out
+    assert quantkit(capsys, *check, "--crops", "0")[0] == 0
+    code, _, err = quantkit(capsys, "check", "t.table", "--crops", "2")
+    assert (code, err.count("\n")) == (2, 1)
+
+    shutil.rmtree("project/train")
+    code, _, err = quantkit(capsys, *check)
+    assert code == 0
+    assert "thresholds were not compared with crops: " in err
+    assert quantkit(capsys, *check, "--crops", "2")[0] == 2
+
+    read = LayerRange(
+        "joined",
+        absmax=3.0,
+        minimum=0,
+        maximum=3,
+        threshold=None,
+        scale=None,
+        count=1,
+        zero_fraction=0,
+    )
+    Path("t.json").write_text(origin(NETWORK.sha256, {"head": read}).text())
+    code, out, _ = quantkit(capsys, *check)
+    assert code == 1
+    assert "times the largest value 3 in t.json" in out
+    assert f"put {127 / 3:.6f} there" in out
