@@ -197,8 +197,8 @@ def _unknown(
         remark = f"the shapes of the outputs ({_listed(outputs)}) are not known"
         return HeadGuess(names if settled else None, head, candidates=names, remark=remark)
     remark = (
-        f"neither heatmaps nor SimCC at input {_x(size)}: {_shown(outputs)}; calibrate, quantize"
-        " and sensitivity go by SQNR, eval cannot read keypoints from it"
+        f"neither heatmaps nor SimCC at input {_x(size)}: {_shown(outputs)}; calibrate and quantize"
+        " go by SQNR, eval and sensitivity cannot read keypoints from it"
     )
     return HeadGuess(names, "heatmap", candidates=names, remark=remark, readable=False)
 
