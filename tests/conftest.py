@@ -1,7 +1,22 @@
+"""What all tests share.
+
+Random tests draw the same examples in every run, so that none fails by luck. New ones are drawn
+by `pytest --hypothesis-profile fresh`, for a nightly run; what it finds becomes a test of its own.
+"""
+
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "fresh", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fixed")
 
 
 def _folder(variable: str) -> Path:
