@@ -124,7 +124,8 @@ def require_quantizable(network: Network, reasons: Mapping[str, str] | None = No
         else:
             counts = Counter(x.type for x in network.param.layers if x.name in network.weights)
             held = ", ".join(f"{count} {kind}" for kind, count in counts.items()) or "nothing"
-            message += f"those are {', '.join(INT8_TYPES)}, it has weights in {held}"
+            *first, last = INT8_TYPES
+            message += f"it has weights in {held}, none in {', '.join(first)} or {last}"
         raise InputError(message, path=network.param.path)
 
 

@@ -103,6 +103,9 @@ def parse_param(text: str, path: Path | None = None) -> Param:
         message = f"a .param file begins with {MAGIC}; give ncnn's text form of the network"
         raise InputError(message, path=path, line=1)
     header, body = _split_header(lines, path)
+    if body and body[0][1].lstrip(WHITESPACE).startswith("pnnx."):
+        message = "is pnnx's own form of the network; give ncnn's, the .ncnn.param beside it"
+        raise InputError(message, path=path)
     layers = tuple(_parse_layer(line, Origin(path, i)) for i, line in body[: header.layers])
     _check_blobs(layers)
     layers, renamed = _with_unique_names(layers)

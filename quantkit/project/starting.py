@@ -17,8 +17,8 @@ from quantkit.model.eligibility import require_quantizable
 from quantkit.model.export.interface import onnx_interface
 from quantkit.model.input_fit import check_input
 from quantkit.model.interface import Interface, fixed_size, ncnn_input, ncnn_input_shape
-from quantkit.model.mmlab.config import load_config, missing_packages
 from quantkit.model.mmlab.spec import describe
+from quantkit.model.network import Network
 from quantkit.model.param import read_param
 from quantkit.model.shape_rule import Shape
 from quantkit.model.source import NcnnFiles
@@ -227,10 +227,7 @@ def start_from_mmpose(
             radius_factor=spec.radius_factor,
         ),
         shift_heatmap=spec.shift_heatmap,
-        notes=(
-            *_keypoint_notes(spec.keypoints, spec.dataset),
-            *([] if (missing := missing_packages(load_config(config))) is None else [missing]),
-        ),
+        notes=(*_keypoint_notes(spec.keypoints, spec.dataset), *filter(None, (spec.missing,))),
     )
 
 
@@ -287,15 +284,21 @@ def _ncnn_interface(param: Path, weights: Path, given: tuple[int, int] | None) -
     names = tuple(blob for layer in graph.layers for blob in layer.tops if blob not in consumed)
     files = NcnnFiles(param, weights, blob, names)
     network = check_pair(files, shape)
-    shapes = check_input(network.param, blob, shape)
-    # The shapes that some types make depend on more than shapes: ncnn is asked.
-    known = all(name in shapes for name in names)
-    outputs = {name: shapes[name] for name in names} if known else _ran(files, shape)
+    shapes: Mapping[str, Shape | None] = check_input(network.param, blob, shape)
+    if any(name not in shapes for name in names):
+        # The shapes that some types make depend on more than shapes: ncnn is asked.
+        shapes = _ran(files, shape)
+    return Interface(blob, shape, {name: shapes[name] for name in names}, notes=_remarks(network))
+
+
+def _remarks(network: Network) -> tuple[str, ...]:
+    """Say what was put right in a .param, and why a network can only be evaluated."""
+    notes = tuple(f"{network.param.path}: {note}" for note in network.param.notes)
     try:
         require_quantizable(network)
     except InputError as error:
-        return Interface(blob, shape, outputs, notes=(str(error),))
-    return Interface(blob, shape, outputs)
+        return (*notes, str(error))
+    return notes
 
 
 def _ran(files: NcnnFiles, shape: tuple[int, int, int]) -> dict[str, Shape | None]:

@@ -117,6 +117,12 @@ def test_lines_beyond_the_counted_layers_are_ignored_with_a_note() -> None:
     assert param.notes == (note,)
 
 
+def test_pnnx_own_form_is_told_from_ncnn_s() -> None:
+    text = "7767517\n2 1\npnnx.Input in0 0 1 0 #0=(1,3,8,8)f32\nnn.ReLU r 1 1 0 1 bias=True\n"
+    with pytest.raises(InputError, match=r"net.pnnx.param: is pnnx's own form .*\.ncnn\.param"):
+        parse_param(text, Path("net.pnnx.param"))
+
+
 def test_layers_of_one_name_are_numbered() -> None:
     lines = [f"ReLU {name} 1 1 b{i} b{i + 1}" for i, name in enumerate(["r", "r_2", "r", "r", "s"])]
     text = "\n".join(["7767517", "6 6", "Input in 0 1 b0", *lines]) + "\n"

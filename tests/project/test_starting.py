@@ -235,3 +235,25 @@ def test_nothing_contradicts_an_mmpose_config(
     del hand
     with pytest.raises(InputError, match=r"does not fit|the mmpose config tells"):
         start_from_mmpose("hand", None, tmp_path, answers)
+
+
+def test_a_package_that_a_config_needs_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = "its network needs 'mmpretrain': pip install mmpretrain"
+    monkeypatch.setattr(starting, "describe", lambda _: replace(SPEC, missing=missing))
+    assert missing in start_from_mmpose("vit", None, tmp_path).notes
+
+
+def test_what_is_odd_about_a_pair_is_said_at_once(tmp_path: Path) -> None:
+    param, weights = ncnn_pair(tmp_path, {"heatmap": (17, 4)})
+    given = replace(TRAINED, size=(48, 64))
+    assert start_from_ncnn(param, weights, tmp_path, given).notes == ()
+    text = param.read_text()
+    param.write_text(text.replace("2 2", "2 5", 1))
+    assert start_from_ncnn(param, weights, tmp_path, given).notes == (
+        f"{param}: its header counts 5 blobs, its layers make 2",
+    )
+    param.write_text(text.replace("Convolution  ", "Deconvolution"))
+    note = start_from_ncnn(param, weights, tmp_path, given).notes[0]
+    assert note.startswith(f"{param}: no layer of this network can be int8: it has weights in 1 ")

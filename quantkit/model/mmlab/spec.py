@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from quantkit.errors import InputError
-from quantkit.model.mmlab.config import load_config
+from quantkit.model.mmlab.config import load_config, missing_packages
 
 _HEATMAP_HEADS: Final = ("HeatmapHead", "CPMHead", "MSPNHead", "ViPNASHead", "VisPredictHead")
 _SIMCC_HEADS: Final = ("SimCCHead", "RTMCCHead")
@@ -35,6 +35,7 @@ class MMPoseSpec:
         keypoints: How many keypoints the head gives.
         dataset: MMPose's name of the kind of data that it was trained on; empty where the config
             does not say.
+        missing: What packages its network needs and does not find here; empty where none.
     """
 
     size: tuple[int, int]
@@ -52,6 +53,7 @@ class MMPoseSpec:
     shift_heatmap: bool
     keypoints: int
     dataset: str = ""
+    missing: str = ""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -72,7 +74,8 @@ def describe(config: str) -> MMPoseSpec:
     loaded = load_config(config)
     try:
         spec = _spec(loaded.model.to_dict(), _pipeline(loaded), config)
-        return replace(spec, dataset=str(loaded.get("dataset_type") or ""))
+        dataset = str(loaded.get("dataset_type") or "")
+        return replace(spec, dataset=dataset, missing=missing_packages(loaded) or "")
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         message = f"is not a top-down mmpose config: {type(error).__name__} {error}"
         raise InputError(message, path=config) from error
