@@ -203,8 +203,6 @@ def test_any_name_of_a_file_is_written_as_toml(tmp_path: Path, name: str) -> Non
 def hand(monkeypatch: pytest.MonkeyPatch) -> MMPoseSpec:
     spec = replace(SPEC, keypoints=21)
     monkeypatch.setattr(starting, "describe", lambda name: spec)
-    monkeypatch.setattr(starting, "load_config", lambda name: None)
-    monkeypatch.setattr(starting, "missing_packages", lambda loaded: None)
     return spec
 
 
