@@ -43,12 +43,13 @@ def line_findings(lines: Sequence[TableLine], repair: Repair | None = None) -> I
     for line in lines:
         if line.comment:
             continue
+        if line.key:
+            yield from _text_findings(line)
         if lost := next(words_lost(line.raw), None):
             yield _error(line, f"has {lost}", "put single spaces and a line feed there")
         elif not line.key:
             yield _blank(line, last)
         if line.key:
-            yield from _text_findings(line)
             yield from _key_findings(line, earlier)
             yield from _value_findings(line, repair)
             earlier[line.key] = line

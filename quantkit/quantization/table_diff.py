@@ -31,14 +31,14 @@ class ScaleChange:
     of: int
 
     @property
-    def ratio(self) -> float:
-        """The second scale divided by the first."""
-        return self.second / self.first
+    def ratio(self) -> float | None:
+        """The second scale divided by the first; None where that is zero."""
+        return self.second / self.first if self.first else None
 
     @property
     def size(self) -> float:
         """How many times one of the two is as large as the other, at least 1."""
-        return max(self.ratio, 1 / self.ratio)
+        return _size(self.first, self.second)
 
 
 @dataclass(frozen=True)
@@ -92,5 +92,11 @@ def _changes(name: str, first: CalibrationTable, second: CalibrationTable) -> It
     pairs = list(zip(first.weight_scales[name], second.weight_scales[name], strict=True))
     differing = [pair for pair in pairs if pair[0] != pair[1]]
     if differing:
-        x, y = max(differing, key=lambda pair: abs(math.log(pair[1] / pair[0])))
+        x, y = max(differing, key=lambda pair: _size(*pair))
         yield ScaleChange(name, "weight", x, y, len(differing), len(pairs))
+
+
+def _size(first: float, second: float) -> float:
+    # A channel without weights may have the scale 0 in one table and 1 in the other.
+    least, most = sorted((first, second))
+    return most / least if least else math.inf

@@ -89,4 +89,5 @@ def _caption(rows: Sequence[TableRow]) -> str:
 
 def _change(change: ScaleChange) -> tuple[str, ...]:
     channels = f"{change.channels} of {change.of}"
-    return f"{change.first:.6g}", f"{change.second:.6g}", f"{change.ratio:.4g}", channels
+    ratio = "" if change.ratio is None else f"{change.ratio:.4g}"
+    return f"{change.first:.6g}", f"{change.second:.6g}", ratio, channels

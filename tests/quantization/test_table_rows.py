@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,12 @@ def test_layers_of_one_table_and_other_counts_are_named(table: CalibrationTable)
     assert (found.only_first, found.only_second) == (("head",), ("new",))
     assert found.other_counts == ("stem",)
     assert [change.layer for change in found.changes] == ["residual"]
+
+
+def test_zero_scales_of_channels_without_weights_are_compared() -> None:
+    a = CalibrationTable({"c": (2.0, 0.0)}, {"c": 1.0})
+    b = CalibrationTable({"c": (2.0, 1.0)}, {"c": 1.0})
+    for first, second, ratio in ((a, b, None), (b, a, 0.0)):
+        (change,) = diff_tables(first, second).changes
+        assert (change.ratio, change.size, change.channels) == (ratio, math.inf, 1)
+    assert diff_tables(a, a).changes == ()
