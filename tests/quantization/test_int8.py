@@ -230,3 +230,20 @@ def test_the_files_of_an_int8_network_load(
     with NcnnNet.from_files(files) as net:
         found = net.run(tensor)[0].ravel()
     np.testing.assert_array_equal(found, run(int8, tensor, OUTPUT))
+
+
+def test_a_table_with_rows_of_attention_gives_ncnn2int8s_records(golden: Path) -> None:
+    folder = golden / "attention_64x48"
+
+    def read(name: str) -> Network:
+        param = read_param(folder / f"{name}.param")
+        return Network(param, read_weights(param, folder / f"{name}.bin"))
+
+    table = read_table(folder / "kl.table")
+    ours, theirs = quantize(read("fp32"), table), read("kl_int8")
+    assert quantized_layers(ours) == table.layers
+    for name in table.layers:
+        expected = theirs.weights[name].records
+        assert ours.weights[name].records.keys() == expected.keys()
+        for record, values in ours.weights[name].records.items():
+            np.testing.assert_array_equal(values.stored, expected[record].stored)
