@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, version_converter
 from onnx.reference import ReferenceEvaluator
 
 from quantkit.model.source import OnnxFile
@@ -108,6 +108,48 @@ def image_net(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
     onnx.save(model, path)
     return OnnxFile(path, "image", tuple(outputs))
+
+
+def foreign_int8(path: Path) -> OnnxFile:
+    """Write `small_onnx` as onnxruntime.quantization does, with its input and 1x1 layer in int8."""
+    file = small_onnx(path)
+    # The reference implementation knows QuantizeLinear from this version on.
+    model = version_converter.convert_version(onnx.load(path), 19)
+    graph = model.graph
+    weight = next(tensor for tensor in graph.initializer if tensor.name == "heatmap0.weight")
+    values = numpy_helper.to_array(weight)
+    step = float(np.abs(values).max()) / 127
+    constants = {
+        "step": np.float32(0.05),
+        "zero": np.uint8(128),
+        "weight_step": np.float32(step),
+        "weight_zero": np.int8(0),
+        "weight_int8": np.round(values / step).astype(np.int8),
+    }
+    graph.initializer.remove(weight)
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    )
+    last = graph.node.pop()
+    for node in graph.node:
+        node.input[:] = ["restored" if name == "image" else name for name in node.input]
+    before = [
+        helper.make_node("QuantizeLinear", ["image", "step", "zero"], ["rounded"]),
+        helper.make_node("DequantizeLinear", ["rounded", "step", "zero"], ["restored"]),
+    ]
+    nodes = [
+        *before,
+        *graph.node,
+        helper.make_node(
+            "DequantizeLinear", ["weight_int8", "weight_step", "weight_zero"], ["heatmap0.weight"]
+        ),
+        last,
+    ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return file
 
 
 def onnx_crops(count: int, seed: int = 1) -> list[NDArray[np.float32]]:

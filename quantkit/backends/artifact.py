@@ -4,6 +4,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
+from quantkit.backends.names import BackendName, Precision, precision
+from quantkit.model.eligibility import runs_int8
+from quantkit.model.export.onnx_file import quantized_operators
+from quantkit.model.param import read_param
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 
 Artifact = MMPoseSource | OnnxFile | NcnnFiles
@@ -12,6 +16,20 @@ _TYPES: Final[dict[str, type[Artifact]]] = {
     kind.__name__: kind for kind in (MMPoseSource, OnnxFile, NcnnFiles)
 }
 _PATHS: Final = ("path", "param", "bin", "checkpoint")
+
+
+def artifact_precision(name: BackendName, artifact: Artifact) -> Precision:
+    """Say what a backend computes in with this network, which may be int8 by itself.
+
+    Raises:
+        InputError: A file of the network cannot be read.
+    """
+    match artifact:
+        case NcnnFiles() if runs_int8(read_param(artifact.param).layers):
+            return "int8"
+        case OnnxFile() if quantized_operators(artifact.path):
+            return "int8"
+    return precision(name)
 
 
 def artifact_to_json(artifact: Artifact) -> dict[str, Any]:

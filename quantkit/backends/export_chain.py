@@ -20,6 +20,8 @@ from quantkit.backends.export_report import (
     ONNX,
     ExportReport,
     ExportStep,
+    OnnxReport,
+    reusable_onnx,
     reusable_report,
     write_report,
 )
@@ -27,10 +29,17 @@ from quantkit.backends.first_forward import BOUND, write_runnable
 from quantkit.backends.names import BackendName
 from quantkit.backends.network_check import check_conversion, check_pair
 from quantkit.backends.process import open_runner
-from quantkit.errors import InputError, QuantkitError
+from quantkit.errors import (
+    BackendDied,
+    GateFailed,
+    InputError,
+    NotFinite,
+    QuantkitError,
+    Unavailable,
+)
 from quantkit.model.export.compare import Outputs, check_difference, compare
 from quantkit.model.export.native import NativeRun
-from quantkit.model.export.onnx_file import operator_types
+from quantkit.model.export.onnx_file import operator_types, quantized_operators
 from quantkit.model.export.simplify import repair_onnx, simplify_onnx
 from quantkit.model.export.to_ncnn import converter, onnx_to_ncnn
 from quantkit.model.export.to_onnx import exporter, mmpose_to_onnx
@@ -41,6 +50,11 @@ from quantkit.progress import Feedback
 from quantkit.storage import from_here, sha256_file
 
 _SILENT: Final = Feedback()
+_ERRORS: Final[dict[str, type[QuantkitError]]] = {
+    kind.__name__: kind for kind in (InputError, NotFinite, GateFailed, Unavailable, BackendDied)
+}
+_LASTING: Final = ("InputError", "NotFinite")
+"""Failures that come again as long as nothing changes."""
 
 
 def export(
@@ -83,18 +97,82 @@ def export(
     if earlier is not None:
         feedback.note(f"export: nothing changed, {from_here(work_dir)} reused")
         return earlier
+    first = export_onnx(source, samples, work_dir, bound=bound, threads=threads, feedback=feedback)
+    if first.failed is not None:
+        kind, message = first.failed
+        raise _ERRORS[kind](message)
+    try:
+        with _chain(source, samples, work_dir, bound, threads, feedback) as chain:
+            chain.steps = list(first.steps)
+            report = chain.to_ncnn(first, _name(source), work_dir)
+    except tuple(_ERRORS.values()) as error:
+        write_report(replace(first, failed=(type(error).__name__, str(error))), work_dir)
+        raise
+    write_report(report, work_dir)
+    return report
+
+
+def export_onnx(
+    source: MMPoseSource | OnnxFile,
+    samples: Sequence[NDArray[np.float32]],
+    work_dir: Path,
+    *,
+    bound: float = BOUND,
+    threads: int = 2,
+    feedback: Feedback = _SILENT,
+) -> OnnxReport:
+    """Convert a network to ONNX only, or reuse what an earlier export made, whatever came of it.
+
+    Args:
+        source: The network; ONNX enters at the simplification.
+        samples: As for `export`.
+        work_dir: Where `model.onnx` and `export.json` go.
+        bound: As for `export`.
+        threads: As for `export`.
+        feedback: Told each step.
+
+    Returns:
+        The simplified network. Where it cannot be simplified, or is int8 already, the network as it
+        was given, with the reason why it does not become ncnn.
+
+    Raises:
+        InputError: There is no ONNX network with the input and outputs that are named.
+        GateFailed: The exporter moves the outputs by more than the bound.
+        Unavailable: MMPose is not installed.
+        BackendDied: The exporter crashed or hung.
+    """
+    key = export_key(source, samples)
+    earlier = reusable_onnx(work_dir, key)
+    if earlier is not None and (earlier.failed is None or earlier.failed[0] in _LASTING):
+        feedback.note(f"export: nothing changed, {from_here(earlier.onnx.path)} reused")
+        return earlier
+    with _chain(source, samples, work_dir, bound, threads, feedback) as chain:
+        report = chain.to_onnx(source, key, work_dir)
+    write_report(report, work_dir)
+    return report
+
+
+@contextmanager
+def _chain(
+    source: MMPoseSource | OnnxFile,
+    samples: Sequence[NDArray[np.float32]],
+    work_dir: Path,
+    bound: float,
+    threads: int,
+    feedback: Feedback,
+) -> "Iterator[_Chain]":
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"cannot be made ({error.strerror})"
         raise InputError(message, path=work_dir) from error
     _remove_leftovers(work_dir)
-    with tempfile.TemporaryDirectory(prefix=f".export-{os.getpid()}-", dir=work_dir) as folder:
-        chain = _Chain(Path(folder), samples, bound, threads, feedback)
-        with _as_the_user_knows_them(Path(folder), _name(source)):
-            report = _moved(chain.run(source, key), work_dir)
-    write_report(report, work_dir)
-    return report
+    total = 3 if isinstance(source, MMPoseSource) else 2
+    with (
+        tempfile.TemporaryDirectory(prefix=f".export-{os.getpid()}-", dir=work_dir) as folder,
+        _as_the_user_knows_them(Path(folder), _name(source)),
+    ):
+        yield _Chain(Path(folder), samples, bound, threads, feedback, total)
 
 
 @dataclass
@@ -106,44 +184,67 @@ class _Chain:
     bound: float
     threads: int
     feedback: Feedback
+    total: int
     steps: list[ExportStep] = field(default_factory=list)
     outputs: list[Outputs] = field(default_factory=list)
 
-    def run(self, source: MMPoseSource | OnnxFile, key: str) -> ExportReport:
-        total = 3 if isinstance(source, MMPoseSource) else 2
-        tool = converter()
-        shape = self.samples[0].shape
+    def to_onnx(self, source: MMPoseSource | OnnxFile, key: str, work_dir: Path) -> OnnxReport:
         notes: tuple[str, ...] = ()
+        failed: tuple[str, str] | None = None
+        raw_path = self.folder / "raw.onnx"
         if isinstance(source, MMPoseSource):
-            raw = self._from_mmpose(source, total)
+            raw = self._from_mmpose(source)
         else:
-            raw, notes = repair_onnx(source, self.folder / "raw.onnx", shape)
-            self.outputs = self._outputs("onnxruntime", raw)
-        onnx, used = simplify_onnx(raw, self.folder / ONNX, shape)
+            raw, notes = repair_onnx(source, raw_path, self.samples[0].shape)
+        made = raw
+        try:
+            _refuse_int8(raw.path, _name(source))
+            if not self.outputs:
+                self.outputs = self._outputs("onnxruntime", raw)
+            made = self._simplified(raw, notes)
+        except tuple(_ERRORS.values()) as error:
+            message = _with_known_names(str(error), self.folder, _name(source))
+            failed = (type(error).__name__, message)
+        path = made.path.replace(work_dir / ONNX)
+        return OnnxReport(
+            steps=tuple(self.steps),
+            onnx=replace(made, path=path),
+            hashes={ONNX: sha256_file(path)},
+            key=key,
+            failed=failed,
+        )
+
+    def _simplified(self, raw: OnnxFile, notes: tuple[str, ...]) -> OnnxFile:
+        onnx, used = simplify_onnx(raw, self.folder / ONNX, self.samples[0].shape)
         name = f"onnxsim {version('onnxsim')}"
-        self._finish("onnx -> simplified onnx", name, "onnxruntime", onnx, used, total, notes)
-        raw.path.unlink()
+        self._finish("onnx -> simplified onnx", name, "onnxruntime", onnx, used, notes)
+        return onnx
+
+    def to_ncnn(self, first: OnnxReport, name: str, work_dir: Path) -> ExportReport:
+        tool = converter()
+        onnx, shape = first.onnx, self.samples[0].shape
+        self.outputs = self._outputs("onnxruntime", onnx)
         ncnn, used = onnx_to_ncnn(onnx, self.folder, shape)
-        check_conversion(read_param(ncnn.param), _name(source), lambda: operator_types(onnx.path))
+        check_conversion(read_param(ncnn.param), name, lambda: operator_types(onnx.path))
         ncnn, notes = put_right(ncnn, self.folder)
         ncnn, rewritten = write_runnable(ncnn, shape, self.folder)
         notes += rewritten
         for note in notes:
             self.feedback.note(f"what pnnx wrote: {note}")
-        self._finish("simplified onnx -> ncnn", tool, "ncnn", ncnn, used, total, notes)
-        made = (onnx.path, ncnn.param, ncnn.bin)
+        self._finish("simplified onnx -> ncnn", tool, "ncnn", ncnn, used, notes)
+        files = [path.replace(work_dir / path.name) for path in (ncnn.param, ncnn.bin)]
         return ExportReport(
             steps=tuple(self.steps),
             onnx=onnx,
-            ncnn=ncnn,
-            hashes={path.name: sha256_file(path) for path in made},
-            key=key,
+            ncnn=replace(ncnn, param=files[0], bin=files[1]),
+            hashes=first.hashes | {path.name: sha256_file(path) for path in files},
+            key=first.key,
         )
 
-    def _from_mmpose(self, source: MMPoseSource, total: int) -> OnnxFile:
+    def _from_mmpose(self, source: MMPoseSource) -> OnnxFile:
         self.outputs = self._outputs("pytorch", source)
         raw, used = mmpose_to_onnx(source, self.folder / "raw.onnx")
-        self._finish("mmpose -> onnx", exporter(), "onnxruntime", raw, used, total)
+        self._finish("mmpose -> onnx", exporter(), "onnxruntime", raw, used)
         return raw
 
     def _finish(
@@ -153,7 +254,6 @@ class _Chain:
         backend: BackendName,
         artifact: OnnxFile | NcnnFiles,
         used: NativeRun,
-        total: int,
         notes: tuple[str, ...] = (),
     ) -> None:
         outputs = self._outputs(backend, artifact)
@@ -170,7 +270,7 @@ class _Chain:
         )
         self.outputs = outputs
         self.steps.append(step)
-        self.feedback.progress("export", len(self.steps), total)
+        self.feedback.progress("export", len(self.steps), self.total)
 
     def _outputs(self, backend: BackendName, artifact: Artifact) -> list[Outputs]:
         with open_runner(backend, artifact, threads=self.threads) as runner:
@@ -181,9 +281,29 @@ def _name(source: MMPoseSource | OnnxFile) -> str:
     return source.config if isinstance(source, MMPoseSource) else source.path.name
 
 
+def _refuse_int8(path: Path, name: str) -> None:
+    if operators := quantized_operators(path):
+        counted = ", ".join(f"{count} {kind}" for kind, count in operators.items())
+        message = (
+            f"is an int8 network already ({counted}): it runs as it is where ONNX does; give its "
+            "fp32 network for ncnn and for a table"
+        )
+        raise InputError(message, path=name)
+
+
 @contextmanager
 def _as_the_user_knows_them(folder: Path, name: str) -> Iterator[None]:
     """Name a file of a step by what it was made of: it is gone when the message is read."""
+    try:
+        yield
+    except QuantkitError as error:
+        text = _with_known_names(str(error), folder, name)
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
+
+
+def _with_known_names(message: str, folder: Path, name: str) -> str:
     forms = {
         "raw.onnx": "",
         ONNX: " (simplified)",
@@ -195,13 +315,7 @@ def _as_the_user_knows_them(folder: Path, name: str) -> Iterator[None]:
     def known(found: re.Match[str]) -> str:
         return name + next((form for end, form in forms.items() if found[0].endswith(end)), "")
 
-    try:
-        yield
-    except QuantkitError as error:
-        text = inside.sub(known, str(error))
-        if text == str(error):
-            raise
-        raise type(error)(text) from error
+    return inside.sub(known, message)
 
 
 def _remove_leftovers(work_dir: Path) -> None:
@@ -215,14 +329,3 @@ def _remove_leftovers(work_dir: Path) -> None:
 def _size_mb(artifact: OnnxFile | NcnnFiles) -> float:
     files = (artifact.path,) if isinstance(artifact, OnnxFile) else (artifact.param, artifact.bin)
     return round(sum(path.stat().st_size for path in files) / 1e6, 3)
-
-
-def _moved(report: ExportReport, folder: Path) -> ExportReport:
-    assert report.onnx is not None
-    onnx = replace(report.onnx, path=report.onnx.path.replace(folder / report.onnx.path.name))
-    ncnn = replace(
-        report.ncnn,
-        param=report.ncnn.param.replace(folder / report.ncnn.param.name),
-        bin=report.ncnn.bin.replace(folder / report.ncnn.bin.name),
-    )
-    return replace(report, onnx=onnx, ncnn=ncnn)

@@ -79,7 +79,35 @@ class ExportReport:
         }
 
 
-def write_report(report: ExportReport, folder: Path) -> None:
+@dataclass(frozen=True)
+class OnnxReport:
+    """The conversions up to ONNX, which is all that some backends need.
+
+    Args:
+        steps: The conversions, in order.
+        onnx: The ONNX file: the simplified one, or the last that was made before a failure.
+        hashes: SHA-256 of the file, by its name.
+        key: Content key of everything that the export depends on.
+        failed: Type and message of the error that ended the way to ncnn; None where none did yet.
+        reused: Whether the file was there already.
+    """
+
+    steps: tuple[ExportStep, ...]
+    onnx: OnnxFile
+    hashes: dict[str, str]
+    key: str
+    failed: tuple[str, str] | None = None
+    reused: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Make a JSON object; paths are relative to the folder of the file."""
+        whole = ExportReport(self.steps, self.onnx, NcnnFiles(Path(), Path(), "", ()), {}, "")
+        failed = self.failed and {"type": self.failed[0], "message": self.failed[1]}
+        changed = {"key": self.key, "sha256": self.hashes, "ncnn": None, "failed": failed}
+        return whole.to_json() | changed
+
+
+def write_report(report: ExportReport | OnnxReport, folder: Path) -> None:
     """Write `export.json`; it comes last, so that it vouches for files that are whole."""
     write_atomically(folder / REPORT, json_text(report.to_json()))
 
@@ -107,6 +135,31 @@ def last_report(folder: Path) -> ExportReport | None:
     except (InputError, KeyError, TypeError, ValueError):
         return None
     return report if unchanged else None
+
+
+def reusable_onnx(folder: Path, key: str) -> OnnxReport | None:
+    """Read how far an earlier export came, whether it reached ncnn or not.
+
+    Args:
+        folder: The folder of the files.
+        key: Content key of what an export would depend on now.
+    """
+    try:
+        value = read_json(folder / REPORT)
+        onnx, failed, hashes = value["onnx"], value.get("failed"), dict(value["sha256"])
+        steps = tuple(_step_from_json(step) for step in value["steps"])
+        report = OnnxReport(
+            steps=steps if value["ncnn"] is None else steps[:-1],
+            onnx=OnnxFile(folder / onnx["file"], onnx["input"], tuple(onnx["outputs"])),
+            hashes={onnx["file"]: hashes[onnx["file"]]},
+            key=value["key"],
+            failed=None if failed is None else (failed["type"], failed["message"]),
+            reused=True,
+        )
+        unchanged = all(sha256_file(folder / n) == h for n, h in report.hashes.items())
+    except (InputError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return report if report.key == key and unchanged else None
 
 
 def _from_json(value: dict[str, Any], folder: Path) -> ExportReport:

@@ -2,8 +2,8 @@
 
 from typing import assert_never
 
-from quantkit.backends.artifact import Artifact
-from quantkit.backends.names import BackendName, precision
+from quantkit.backends.artifact import Artifact, artifact_precision
+from quantkit.backends.names import BackendName
 from quantkit.backends.runner import Session
 from quantkit.errors import InputError
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
@@ -29,15 +29,15 @@ def load_session(name: BackendName, artifact: Artifact, threads: int) -> Session
         case "onnxruntime" | "onnxruntime-int8", OnnxFile():
             from quantkit.backends.onnxruntime import OnnxruntimeSession
 
-            return OnnxruntimeSession.load(artifact, threads, precision(name))
+            return OnnxruntimeSession.load(artifact, threads, artifact_precision(name, artifact))
         case "openvino" | "openvino-int8", OnnxFile():
             from quantkit.backends.openvino import OpenvinoSession
 
-            return OpenvinoSession.load(artifact, threads, precision(name))
+            return OpenvinoSession.load(artifact, threads, artifact_precision(name, artifact))
         case "tensorrt" | "tensorrt-fp16", OnnxFile():
             from quantkit.backends.tensorrt import TensorrtSession
 
-            return TensorrtSession.load(artifact, threads, precision(name))
+            return TensorrtSession.load(artifact, threads, artifact_precision(name, artifact))
         case "ncnn" | "ncnn-int8", NcnnFiles():
             from quantkit.backends.ncnn import NcnnSession
 

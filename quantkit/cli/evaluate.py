@@ -1,6 +1,7 @@
 """`quantkit eval`: AP on every backend, and the drop of each."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,6 +46,10 @@ def evaluate(
         bool,
         typer.Option("--flip-test", help="Show every person mirrored, too, and average."),
     ] = False,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="ONNX file of another tool, as a row of its own; may be repeated."),
+    ] = None,
     threads: ThreadsOption = 2,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,6 +70,7 @@ def evaluate(
             table=table,
             labels=not no_labels,
             until=until,
+            also=tuple(also or ()),
             threads=threads,
             feedback=shown,
         )
@@ -72,9 +78,15 @@ def evaluate(
         typer.echo(comparison.text(), nl=False)
     else:
         _show(comparison)
-    _require(row for row in comparison.failed() if backend or row.status == "crashed")
-    if max_drop is not None and (failed := comparison.over(max_drop)):
-        worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in failed)
+    failed = comparison.failed()
+    _require(row for row in failed if row.status == "crashed")
+    if max_drop is not None or until is not None:
+        reason = comparison.unmeasured(None if all_backends else tuple(backend or ()))
+        if reason is not None:
+            raise GateFailed(f"the drop is not known: {reason}")
+    _require(row for row in failed if backend)
+    if max_drop is not None and (over := comparison.over(max_drop)):
+        worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in over)
         raise GateFailed(f"AP drop over {max_drop}: {worst}")
 
 

@@ -1,6 +1,6 @@
 """The rows of all backends, each with what it loses against the baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -156,6 +156,32 @@ class Comparison:
     def over(self, bound: float) -> tuple[Row, ...]:
         """List the rows that lose more AP than a bound."""
         return tuple(row for row in self.rows if row.ap_drop is not None and row.ap_drop > bound)
+
+    def unmeasured(self, names: Sequence[str] | None) -> str | None:
+        """Say why the drops of these rows answer no question about int8.
+
+        Args:
+            names: The rows that were asked for; None for all of them, of which one in int8 has to
+                be measured.
+
+        Returns:
+            The reason; None where there is an answer.
+        """
+        rows = [row for row in self.rows if row.backend != self.baseline]
+        asked = [
+            row for row in rows if (row.backend in names if names else row.precision == "int8")
+        ]
+        missing = [row for row in asked if row.ap_drop is None]
+        why: dict[str, list[str]] = {}
+        for row in missing:
+            why.setdefault(row.reason or "no labels", []).append(row.backend)
+        reasons = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in why.items())
+        if not names and len(missing) == len(asked):
+            return f"no int8 row was measured ({reasons or 'but the baseline'})"
+        if names and missing:
+            return f"not every row was measured ({reasons})"
+        measured = any(row.ap_drop is not None for row in rows)
+        return None if measured else "nothing was measured but the baseline"
 
     def to_json(self) -> dict[str, Any]:
         """Make the JSON object of `quantkit eval --json`."""

@@ -1,5 +1,6 @@
 """What each backend is given to run."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,15 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from quantkit.backends.artifact import Artifact
+from quantkit.backends.export_key import source_content
 from quantkit.backends.export_report import ExportReport
-from quantkit.backends.names import BackendName, precision
-from quantkit.errors import InputError, Unavailable
+from quantkit.backends.names import BackendName
+from quantkit.errors import BackendDied, GateFailed, InputError, Unavailable
+from quantkit.model.export.onnx_file import read_onnx
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import Calibrated, ready_table
 from quantkit.project.config import Project
-from quantkit.project.exporting import export_model
+from quantkit.project.exporting import export_model, export_model_to_onnx
 from quantkit.project.qdq import write_qdq
 from quantkit.project.table_origin import note_origin
 
@@ -45,8 +48,9 @@ def backend_artifacts(
     Raises:
         InputError: The model cannot be converted or calibrated.
     """
-    exported = _exported(project, feedback) if set(names) - {"pytorch"} else None
-    form = _Forms(project, exported, table, threads, feedback)
+    # A source that is absent is wrong input; only what cannot be made from it is a row's reason.
+    source_content(project.source)
+    form = _Forms(project, table, threads, feedback)
     return {name: form.of(name) for name in names}
 
 
@@ -55,36 +59,60 @@ class _Forms:
     """The forms of a project's model, made when they are asked for."""
 
     project: Project
-    exported: ExportReport | str | None
     table: str | Path
     threads: int
     feedback: Feedback
 
     def of(self, name: BackendName) -> Artifact | str:
-        source, exported = self.project.source, self.exported
-        if name == "pytorch" or exported is None:
+        source = self.project.source
+        if name == "pytorch":
             return source if isinstance(source, MMPoseSource) else self._nothing()
+        if name not in _CONVERTED:
+            return self._onnx
+        if isinstance(source, NcnnFiles) and name not in ("ncnn", "ncnn-int8"):
+            return self._nothing()
+        exported = self._exported
         if isinstance(exported, str):
-            # The network that was given needs no conversion where a backend runs it as it is.
-            given = isinstance(source, OnnxFile) and name not in _CONVERTED
-            return source if given else exported
-        if name == "ncnn-int8":
-            return self._calibrated.int8
+            return exported
         if name == "ncnn":
             return exported.ncnn
-        if exported.onnx is None:
+        if name == "ncnn-int8":
+            return self._calibrated.int8
+        assert exported.onnx is not None
+        return self._qdq(name, exported.onnx)
+
+    @cached_property
+    def _onnx(self) -> OnnxFile | str:
+        source = self.project.source
+        if isinstance(source, NcnnFiles):
             return self._nothing()
-        if precision(name) == "int8":
-            return self._qdq(name, exported.onnx)
-        return exported.onnx
+        try:
+            return export_model_to_onnx(self.project, source, self.feedback).onnx
+        except (InputError, GateFailed, BackendDied, Unavailable) as error:
+            if isinstance(source, MMPoseSource):
+                return str(error)
+            if isinstance(error, InputError):
+                raise
+            # The network that was given needs no conversion where a backend runs it as it is.
+            return source
+
+    @cached_property
+    def _exported(self) -> ExportReport | str:
+        try:
+            return export_model(self.project, self.feedback)
+        except (InputError, GateFailed, BackendDied, Unavailable) as error:
+            if isinstance(self.project.source, NcnnFiles):
+                raise
+            return str(error)
 
     @cached_property
     def _calibrated(self) -> Calibrated:
-        assert isinstance(self.exported, ExportReport)
+        exported = self._exported
+        assert isinstance(exported, ExportReport)
         ready = ready_table(
             self.project,
             self.table,
-            exported=self.exported,
+            exported=exported,
             threads=self.threads,
             feedback=self.feedback,
         )
@@ -114,11 +142,39 @@ class _Forms:
         return f"the model is given as {form}, which this backend cannot run"
 
 
-def _exported(project: Project, feedback: Feedback) -> ExportReport | str:
-    try:
-        return export_model(project, feedback)
-    except Unavailable as error:
-        return str(error)
+def other_networks(project: Project, paths: Sequence[Path]) -> dict[str, OnnxFile]:
+    """Describe ONNX files that are compared with the project's network.
+
+    Returns:
+        Name of a row to the file, with the input and outputs of the project where it has them, else
+        its own.
+
+    Raises:
+        InputError: A file is no ONNX network with one input and the project's number of outputs, or
+            two would have one name.
+    """
+    found: dict[str, OnnxFile] = {}
+    for path in paths:
+        graph = read_onnx(path).graph
+        weights = {tensor.name for tensor in graph.initializer}
+        inputs = [value.name for value in graph.input if value.name not in weights]
+        outputs = tuple(value.name for value in graph.output)
+        source = project.source
+        if not isinstance(source, MMPoseSource):
+            wanted = source.outputs
+            outputs = wanted if set(wanted) <= set(outputs) else outputs
+            if len(outputs) != len(wanted):
+                message = f"has {len(outputs)} outputs, the project's network has {len(wanted)}"
+                raise InputError(message, path=path)
+        if len(inputs) != 1:
+            message = f"expected one input, found {', '.join(inputs) or 'none'}"
+            raise InputError(message, path=path)
+        label = f"onnxruntime:{re.sub(r'[^A-Za-z0-9_.-]', '-', path.name)}"
+        if label in found:
+            message = "another file of this name is compared, too: rename one"
+            raise InputError(message, path=path)
+        found[label] = OnnxFile(path, inputs[0], outputs)
+    return found
 
 
 def artifact_files(artifact: Artifact) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.evaluation.comparison import Comparison, Row, Until
 from quantkit.evaluation.until import growing_parts, is_within
 from quantkit.progress import Feedback
-from quantkit.project.artifacts import backend_artifacts
+from quantkit.project.artifacts import backend_artifacts, other_networks
 from quantkit.project.config import Project
 from quantkit.project.measuring import Job, Measured, data_key, evaluation_data, measure
 from quantkit.project.table_location import find_table, table_label
@@ -31,6 +31,8 @@ from quantkit.storage import sha256_file, write_atomically
 _VERSIONED = ("quantkit", "numpy", "torch", "onnxruntime", "openvino", "tensorrt", "ncnn")
 _DRAWN = 8
 
+_Work = tuple[BackendName, Artifact | str, str | None]
+
 
 def evaluate_backends(
     project: Project,
@@ -40,6 +42,7 @@ def evaluate_backends(
     table: str | Path = "best",
     labels: bool = True,
     until: float | None = None,
+    also: Sequence[Path] = (),
     threads: int = 2,
     feedback: Feedback,
 ) -> Comparison:
@@ -58,6 +61,8 @@ def evaluate_backends(
             baseline's alone, of any number of them.
         until: Stop as soon as it is known of every backend whether its drop is within this bound;
             images are looked at in a seeded order.
+        also: ONNX files of other tools, each a row of ONNX Runtime of its own: an int8 network in
+            QDQ form beside the project's.
         threads: Threads of each backend.
         feedback: Told how it goes.
 
@@ -79,7 +84,8 @@ def evaluate_backends(
     val = evaluation_data(project, labels=labels)
     artifacts = backend_artifacts(project, names, table, threads, feedback)
     job = Job(project, val, val, data_key(project, val), labels, threads, feedback)
-    work = [(name, artifacts[name]) for name in names]
+    work: list[_Work] = [(name, artifacts[name], None) for name in names]
+    work += [("onnxruntime", file, label) for label, file in other_networks(project, also).items()]
     if until is not None:
         job = replace(job, part=_decisive_part(job, work, baseline, until))
     measured = [measure(job, *one, timed=True) for one in work]
@@ -111,7 +117,7 @@ def _known(names: Iterable[str]) -> list[BackendName]:
 
 def _decisive_part(
     job: Job,
-    work: Sequence[tuple[BackendName, Artifact | str]],
+    work: Sequence[_Work],
     baseline: str | None,
     bound: float,
 ) -> PoseDataset:

@@ -1,14 +1,19 @@
 """The export step: what each backend runs."""
 
 from contextlib import suppress
-from itertools import islice
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantkit.backends.export_chain import export
+from quantkit.backends.export_chain import export, export_onnx
 from quantkit.backends.export_key import export_key
-from quantkit.backends.export_report import ExportReport, last_report, reusable_report
+from quantkit.backends.export_report import (
+    ExportReport,
+    OnnxReport,
+    last_report,
+    reusable_report,
+)
 from quantkit.backends.first_forward import check_first_forward, runnable
 from quantkit.data.coco import load_dataset
 from quantkit.data.preprocess import crops
@@ -16,13 +21,14 @@ from quantkit.errors import InputError, QuantkitError
 from quantkit.model.eligibility import runs_int8
 from quantkit.model.network import read_network
 from quantkit.model.param import read_param
-from quantkit.model.source import NcnnFiles
+from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.project.config import Project
 from quantkit.storage import from_here
 
 SAMPLE_CROPS = 4
 """How many real crops each step of the export is compared on."""
+_SILENT: Final = Feedback()
 
 
 def export_model(project: Project, feedback: Feedback) -> ExportReport:
@@ -39,7 +45,7 @@ def export_model(project: Project, feedback: Feedback) -> ExportReport:
         BackendDied: A conversion, or ncnn on what it was given, crashed.
         Unavailable: A package that the conversion needs is not installed.
     """
-    samples = _samples(project)
+    samples = _samples(project, feedback)
     report = export(project.source, samples, project.work_dir, feedback=feedback)
     if runs_int8(read_param(report.ncnn.param).layers):
         # It is no reference; it can be evaluated, and whoever needs fp32 says so.
@@ -81,6 +87,26 @@ def fp32_network(project: Project, feedback: Feedback) -> NcnnFiles:
     return export_model(project, feedback).ncnn
 
 
+def export_model_to_onnx(
+    project: Project, source: MMPoseSource | OnnxFile, feedback: Feedback
+) -> OnnxReport:
+    """Convert the model of a project only as far as ONNX, or reuse what an earlier export made.
+
+    Args:
+        project: The project.
+        source: Its network.
+        feedback: Told each step.
+
+    Raises:
+        InputError: The source is no such network.
+        GateFailed: The exporter changes the output too much.
+        BackendDied: The exporter crashed.
+        Unavailable: A package that the conversion needs is not installed.
+    """
+    samples = _samples(project, feedback)
+    return export_onnx(source, samples, project.work_dir, feedback=feedback)
+
+
 def network_at_hand(project: Project) -> str | None:
     """Hash the exported network; nothing is exported for it.
 
@@ -96,7 +122,19 @@ def network_at_hand(project: Project) -> str | None:
     return None
 
 
-def _samples(project: Project) -> list[NDArray[np.float32]]:
-    data = project.calibration
-    persons = load_dataset(data.annotations, data.images, keypoints=False).persons[:SAMPLE_CROPS]
-    return [crop.tensor for crop in islice(crops(persons, project.input), SAMPLE_CROPS)]
+def _samples(project: Project, feedback: Feedback = _SILENT) -> list[NDArray[np.float32]]:
+    """Crops to compare two forms of a network on; nothing is chosen or tuned by them.
+
+    They are calibration crops. Where those cannot be read, crops of the evaluation data do as well,
+    and noise where there are none either.
+    """
+    for what, data in (("calibration", project.calibration), ("evaluation", project.val)):
+        try:
+            persons = load_dataset(data.annotations, data.images, keypoints=False).persons
+            return [x.tensor for x in crops(persons[:SAMPLE_CROPS], project.input)]
+        except InputError as error:
+            feedback.note(f"forms are not compared on {what} crops: {error}")
+    rng = np.random.default_rng(0)
+    channels, (width, height) = len(project.input.mean), project.input.size
+    noise = rng.standard_normal((SAMPLE_CROPS, channels, height, width)).astype(np.float32)
+    return list(noise)

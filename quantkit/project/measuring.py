@@ -6,9 +6,9 @@ from importlib.metadata import version
 import cv2
 
 from quantkit.backends import BackendName, Runner, latency, open_runner
-from quantkit.backends.artifact import Artifact
+from quantkit.backends.artifact import Artifact, artifact_precision
 from quantkit.backends.export_key import source_content
-from quantkit.backends.names import Precision, precision
+from quantkit.backends.names import precision
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.data.detections import load_detections
 from quantkit.data.preprocess import crops
@@ -22,9 +22,6 @@ from quantkit.evaluation.output_sample import OutputSample
 from quantkit.evaluation.prediction_file import read_predictions, write_predictions
 from quantkit.evaluation.prediction_journal import PredictionJournal
 from quantkit.evaluation.predictions import Predictions
-from quantkit.model.eligibility import runs_int8
-from quantkit.model.param import read_param
-from quantkit.model.source import NcnnFiles
 from quantkit.progress import Feedback
 from quantkit.project.artifacts import artifact_files
 from quantkit.project.config import Project
@@ -73,28 +70,33 @@ class Measured:
     sample: OutputSample | None = None
 
 
-def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: bool) -> Measured:
+def measure(
+    job: Job, name: BackendName, artifact: Artifact | str, label: str | None = None, *, timed: bool
+) -> Measured:
     """Run a backend; one that cannot run, dies or computes nonsense becomes a row that says why.
 
     Args:
         job: What it is measured on.
         name: The backend.
         artifact: What it runs, or the reason why there is nothing.
+        label: Name of the row, where the network is not the project's.
         timed: Measure the time of single runs and keep a sample of the raw outputs, too.
 
     Raises:
         InputError: An image or the project's own network cannot be read, or the network does not
             fit the project file.
     """
-    row = Row(name, _precision(name, artifact))
-    if row.precision != precision(name):
+    row = Row(label or name, precision(name))
+    if not isinstance(artifact, str):
+        row = replace(row, precision=artifact_precision(name, artifact))
+    if row.precision != precision(name) and label is None:
         job.feedback.note(f"the project's network is int8 already: row '{name}' is not fp32")
     if isinstance(artifact, str):
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:
         with _opened(job, name, artifact) as runner:
             sample = OutputSample(job.part.persons) if timed else None
-            predictions = _predictions(job, runner, artifact, sample)
+            predictions = _predictions(job, row.backend, runner, artifact, sample)
             row = _timed(job, runner, row) if timed else row
     except Unavailable as error:
         return Measured(replace(row, status="unavailable", reason=str(error)))
@@ -113,12 +115,6 @@ def measure(job: Job, name: BackendName, artifact: Artifact | str, *, timed: boo
         similarity = label_similarity(predictions, job.part)
         row = replace(row, oks=mean_oks(similarity), keypoint_oks=by_keypoint(similarity))
     return Measured(row, predictions, evaluation.matches, sample)
-
-
-def _precision(name: BackendName, artifact: Artifact | str) -> Precision:
-    """Say what a row computes in; a pair that was given as the model may be int8 itself."""
-    given = isinstance(artifact, NcnnFiles) and runs_int8(read_param(artifact.param).layers)
-    return "int8" if given else precision(name)
 
 
 def _opened(job: Job, name: BackendName, artifact: Artifact) -> Runner:
@@ -176,20 +172,20 @@ def data_key(project: Project, val: PoseDataset) -> str:
 
 
 def _predictions(
-    job: Job, runner: Runner, artifact: Artifact, sample: OutputSample | None
+    job: Job, label: str, runner: Runner, artifact: Artifact, sample: OutputSample | None
 ) -> Predictions:
     """Reuse the predictions of an unchanged network, or go on with what a stopped run has left."""
-    path = job.project.work_dir / "eval" / f"{runner.name}.predictions.json"
+    path = job.project.work_dir / "eval" / f"{label}.predictions.json"
     key = content_key([source_content(artifact), runner.description, job.data_key])
     journal = PredictionJournal(path.with_suffix(".jsonl"), key)
     whole = read_predictions(path, key)
-    outputs = path.with_name(f"{runner.name}.outputs.npz")
+    outputs = path.with_name(f"{label}.outputs.npz")
     sampled = sample is None or sample.read(outputs, key)
     if whole is not None:
-        job.feedback.note(f"{runner.name}: nothing changed, {from_here(path)} reused")
+        job.feedback.note(f"{label}: nothing changed, {from_here(path)} reused")
         predictions = whole.select([person.annotation_id for person in job.part.persons])
     else:
-        predictions = _predicted(job, runner, journal, sample)
+        predictions = _predicted(job, label, runner, journal, sample)
     if sample is not None and not sampled:
         if sample.missing:
             # An earlier run has finished with them and keeps their keypoints alone.
@@ -205,14 +201,14 @@ def _predictions(
 
 
 def _predicted(
-    job: Job, runner: Runner, journal: PredictionJournal, sample: OutputSample | None
+    job: Job, label: str, runner: Runner, journal: PredictionJournal, sample: OutputSample | None
 ) -> Predictions:
     done, total = len(journal.find(job.part.persons)), len(job.part.persons)
     if 0 < done < total and job.part is job.val:
-        job.feedback.note(f"{runner.name}: goes on after {done} of {total} persons")
+        job.feedback.note(f"{label}: goes on after {done} of {total} persons")
 
     def progress(stage: str, done: int, total: int) -> None:
-        job.feedback.progress(f"{stage} {runner.name}", done, total)
+        job.feedback.progress(f"{stage} {label}", done, total)
 
     spec, head = job.project.input, job.project.head
     return predict(runner, job.part, spec, head, progress, journal, sample)

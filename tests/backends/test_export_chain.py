@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from quantkit.backends import export_chain, open_runner
-from quantkit.backends.export_chain import export
-from quantkit.backends.export_report import ExportReport, reusable_report
+from quantkit.backends.export_chain import export, export_onnx
+from quantkit.backends.export_key import export_key
+from quantkit.backends.export_report import ExportReport, reusable_onnx, reusable_report
 from quantkit.errors import GateFailed, InputError
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from tests.mmpose_configs import write_heatmap_config
 from tests.nets import small_network, write_pair
-from tests.onnx_nets import onnx_crops, reference_outputs, small_onnx
+from tests.onnx_nets import foreign_int8, onnx_crops, reference_outputs, small_onnx
 from tests.oracles import mmpose_or_skip
 
 pytestmark = pytest.mark.slow
@@ -145,12 +146,52 @@ def test_the_report_on_disk_is_plain_json(exported: ExportReport) -> None:
     assert str(folder) not in json.dumps(value)
 
 
-def test_a_difference_over_the_bound_fails_and_leaves_nothing(
+def test_a_difference_over_the_bound_fails_and_the_good_onnx_is_kept(
     onnx: OnnxFile, tmp_path: Path
 ) -> None:
+    work = tmp_path / "work"
     with pytest.raises(GateFailed, match="step 'simplified onnx -> ncnn' moves an output by"):
-        export(onnx, onnx_crops(1), tmp_path / "work", bound=1e-12)
-    assert not list((tmp_path / "work").iterdir())
+        export(onnx, onnx_crops(1), work, bound=1e-12)
+    assert {path.name for path in work.iterdir()} == {"model.onnx", "export.json"}
+    kept = export_onnx(onnx, onnx_crops(1), work)
+    assert not kept.reused
+    assert export_onnx(onnx, onnx_crops(1), work).reused
+    # Another bound may hold.
+    assert not export(onnx, onnx_crops(1), work).reused
+
+
+def test_a_way_to_onnx_needs_no_pnnx_and_is_not_gone_twice(
+    onnx: OnnxFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without:
+        without.delattr(export_chain, "onnx_to_ncnn")
+        first = export_onnx(onnx, onnx_crops(1), tmp_path / "work")
+    assert (first.failed, len(first.steps)) == (None, 1)
+    crop = onnx_crops(1)[0]
+    for got, wanted in zip(
+        reference_outputs(first.onnx, crop), reference_outputs(onnx, crop), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-5)
+    monkeypatch.delattr(export_chain, "simplify_onnx")
+    whole = export(onnx, onnx_crops(1), tmp_path / "work")
+    assert (whole.onnx, whole.steps[:1]) == (first.onnx, first.steps)
+    assert export_onnx(onnx, onnx_crops(1), tmp_path / "work").steps == first.steps
+
+
+def test_why_ncnn_was_not_reached_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = foreign_int8(tmp_path / "int8.onnx")
+    with pytest.raises(InputError, match=r"int8\.onnx: is an int8 network already .*QuantizeLin"):
+        export(onnx, onnx_crops(1), tmp_path / "work")
+    kept = reusable_onnx(tmp_path / "work", export_key(onnx, onnx_crops(1)))
+    assert kept is not None
+    # Not simplified: the roundings are the network.
+    crop = onnx_crops(1)[0]
+    np.testing.assert_array_equal(reference_outputs(kept.onnx, crop), reference_outputs(onnx, crop))
+    monkeypatch.delattr(export_chain, "_Chain")
+    with pytest.raises(InputError, match="is an int8 network already"):
+        export(onnx, onnx_crops(1), tmp_path / "work")
 
 
 def test_an_ncnn_network_passes_through(tmp_path: Path) -> None:

@@ -98,6 +98,25 @@ def test_the_gate_fails_with_exit_code_1(quantkit_shared: Command) -> None:
     assert quantkit_shared("eval", *names, "--max-drop", "1")[0] == 0
 
 
+def test_the_gate_passes_no_row_that_was_not_measured(quantkit_shared: Command) -> None:
+    """A baseline alone, a row that is named, and int8 in none of all the rows."""
+    gate = ("--max-drop", "1")
+    code, _, err = quantkit_shared("eval", "--backend", "ncnn", *gate)
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        "error: the drop is not known: nothing was measured but the baseline",
+    )
+    names = ("--backend", "ncnn", "--backend", "ncnn-int8", "--backend", "onnxruntime")
+    code, _, err = quantkit_shared("eval", *names, *gate)
+    assert code == 1
+    assert "not every row was measured (onnxruntime: the model is given as an ncnn pair" in err
+    code, _, err = quantkit_shared("eval", "--all-backends", "--baseline", "ncnn-int8", *gate)
+    assert code == 1
+    assert "no int8 row was measured (onnxruntime-int8, openvino-int8: the model is given" in err
+    assert quantkit_shared("eval", "--all-backends", *gate)[0] == 0
+    assert quantkit_shared("eval", "--backend", "ncnn", "--until", "1")[0] == 1
+
+
 def test_eval_tells_the_keypoints_apart(quantkit_shared: Command) -> None:
     names = ("--backend", "ncnn", "--backend", "ncnn-int8")
     fp32, int8 = quantkit_shared.json("eval", *names)["rows"]

@@ -1,9 +1,14 @@
 """Reading an ONNX file."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from quantkit.errors import InputError
+from quantkit.storage import read_bytes
+
+_QUANTIZING: Final = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
 
 def read_onnx(path: Path) -> Any:
@@ -31,3 +36,21 @@ def operator_types(path: Path) -> tuple[str, ...]:
         InputError: As for `read_onnx`.
     """
     return tuple(dict.fromkeys(node.op_type for node in read_onnx(path).graph.node))
+
+
+def quantized_operators(path: Path) -> Mapping[str, int]:
+    """Count the operators that make a network int8, by type; none of an fp32 network.
+
+    Raises:
+        InputError: As for `read_onnx`.
+    """
+    content = read_bytes(path)
+    if not any(word.encode() in content for word in (*_QUANTIZING, "QLinear", "Integer")):
+        return {}
+    return Counter(
+        kind
+        for node in read_onnx(path).graph.node
+        if (kind := node.op_type) in _QUANTIZING
+        or kind.startswith("QLinear")
+        or kind.endswith("Integer")
+    )
