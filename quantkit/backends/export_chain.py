@@ -39,7 +39,7 @@ from quantkit.errors import (
 )
 from quantkit.model.export.compare import Outputs, check_difference, compare
 from quantkit.model.export.native import NativeRun
-from quantkit.model.export.onnx_file import operator_types, quantized_operators
+from quantkit.model.export.onnx_file import operator_types, opset, quantized_operators
 from quantkit.model.export.simplify import repair_onnx, simplify_onnx
 from quantkit.model.export.to_ncnn import converter, onnx_to_ncnn
 from quantkit.model.export.to_onnx import exporter, mmpose_to_onnx
@@ -244,7 +244,9 @@ class _Chain:
     def _from_mmpose(self, source: MMPoseSource) -> OnnxFile:
         self.outputs = self._outputs("pytorch", source)
         raw, used = mmpose_to_onnx(source, self.folder / "raw.onnx")
-        self._finish("mmpose -> onnx", exporter(), "onnxruntime", raw, used)
+        self._finish(
+            "mmpose -> onnx", exporter(), "onnxruntime", raw, used, (f"opset {opset(raw.path)}",)
+        )
         return raw
 
     def _finish(

@@ -53,7 +53,8 @@ def source_content(source: MMPoseSource | OnnxFile | NcnnFiles) -> list[object]:
         case MMPoseSource():
             weights = None if source.checkpoint is None else sha256_file(source.checkpoint)
             files = [sha256_file(path) for path in config_files(source.config)]
-            return ["mmpose", files, weights, source.seed]
+            chosen = [] if source.opset is None else [source.opset]
+            return ["mmpose", files, weights, source.seed, *chosen]
         case OnnxFile():
             parts = (source.path, *external_files(source.path))
             hashes = [sha256_file(path) for path in parts]

@@ -44,8 +44,11 @@ class MMPoseSource:
         config: A config file, or the name of a config that MMPose ships.
         checkpoint: The weights; without them the network gets seeded random ones.
         seed: Seed of the random weights.
+        opset: Version of ONNX's operators that it is exported with; None for the lowest that has
+            all of its operators.
     """
 
     config: str
     checkpoint: Path | None
     seed: int = 0
+    opset: int | None = None

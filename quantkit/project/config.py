@@ -26,6 +26,9 @@ _SEPARATORS = frozenset("/\\\0")
 
 _LABELLED = "gt"
 
+MIN_OPSET, MAX_OPSET = 11, 20
+"""What mmdeploy's rewriters start with, and the last that torch's tracing exporter knows."""
+
 _NORMALISATION: Final = (
     "fill in what the network was trained with, or run init again with --overwrite and it"
     " (ImageNet's: --mean 123.675 116.28 103.53 --std 58.395 57.12 57.375 --color rgb)"
@@ -194,7 +197,19 @@ def _mmpose_source(section: Section, root: Path) -> ModelSource:
     local = root / config
     checkpoint = root / section.string("checkpoint") if "checkpoint" in section else None
     is_file = config.endswith(".py") or local.is_file()
-    return MMPoseSource(config=str(local) if is_file else config, checkpoint=checkpoint)
+    return MMPoseSource(
+        config=str(local) if is_file else config,
+        checkpoint=checkpoint,
+        opset=_opset(section) if "opset" in section else None,
+    )
+
+
+def _opset(section: Section) -> int:
+    opset = section.number("opset")
+    if opset != int(opset) or not MIN_OPSET <= opset <= MAX_OPSET:
+        message = f"expected a whole number from {MIN_OPSET} to {MAX_OPSET}, got {opset:g}"
+        raise section.error("opset", message)
+    return int(opset)
 
 
 def _onnx_source(section: Section, root: Path) -> ModelSource:

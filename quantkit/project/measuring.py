@@ -9,6 +9,7 @@ from quantkit.backends import BackendName, Runner, latency, open_runner
 from quantkit.backends.artifact import Artifact, artifact_precision
 from quantkit.backends.export_key import source_content
 from quantkit.backends.names import precision
+from quantkit.backends.openvino import lacks_vnni
 from quantkit.data.coco import PoseDataset, load_dataset
 from quantkit.data.detections import load_detections
 from quantkit.data.preprocess import crops
@@ -90,7 +91,11 @@ def measure(
     if not isinstance(artifact, str):
         row = replace(row, precision=artifact_precision(name, artifact))
     if row.precision != precision(name) and label is None:
-        job.feedback.note(f"the project's network is int8 already: row '{name}' is not fp32")
+        overflow = name == "openvino" and lacks_vnni()
+        doubt = (
+            ", and its sums may overflow on this processor, which lacks VNNI" if overflow else ""
+        )
+        job.feedback.note(f"the project's network is int8 already: row '{name}' is not fp32{doubt}")
     if isinstance(artifact, str):
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:

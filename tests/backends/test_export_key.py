@@ -3,9 +3,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from quantkit.backends.export_key import source_content
+from quantkit.backends.export_key import export_key, source_content
 from quantkit.errors import InputError
-from quantkit.model.source import OnnxFile
+from quantkit.model.source import MMPoseSource, OnnxFile
 from tests.onnx_nets import small_onnx
 
 
@@ -32,3 +32,10 @@ def test_weights_in_a_file_of_their_own_are_part_of_the_network(tmp_path: Path) 
 def test_a_file_that_is_no_onnx_is_left_to_the_conversion(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("text")
     assert source_content(OnnxFile(tmp_path / "text.onnx", "x", ("y",)))[0] == "onnx"
+
+
+def test_the_opset_that_was_chosen_is_part_of_the_network(tmp_path: Path) -> None:
+    config = tmp_path / "net.py"
+    config.write_text("x = 1\n")
+    keys = [export_key(MMPoseSource(str(config), None, opset=x), []) for x in (None, 13, 17)]
+    assert len(set(keys)) == 3

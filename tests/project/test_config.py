@@ -180,6 +180,12 @@ def test_an_onnx_and_an_mmpose_source_are_read(tmp_path: Path) -> None:
     assert load_project(onnx).source == OnnxFile(tmp_path.resolve() / "m.onnx", "x", ("a", "b"))
     mmpose = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x", checkpoint = "c.pth" }')
     assert load_project(mmpose).source == MMPoseSource("td-hm_x", tmp_path.resolve() / "c.pth")
+    newer = project_with(tmp_path, NCNN, 'mmpose = { config = "td-hm_x", opset = 17 }')
+    assert load_project(newer).source == MMPoseSource("td-hm_x", None, opset=17)
+    for wrong in ("9", "21", "13.5"):
+        path = project_with(tmp_path, NCNN, f'mmpose = {{ config = "td-hm_x", opset = {wrong} }}')
+        with pytest.raises(InputError, match=r"opset: expected a whole number from 11 to 20, got"):
+            load_project(path)
 
 
 def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from typing import Any, Final
 from quantkit.model.mmlab.config import shipped_folder
 from quantkit.model.mmlab.spec import MMPoseSpec
 
-OPSET: Final = 11
-"""mmdeploy's own choice for mmpose, which all of its rewriters are written for."""
+OPSETS: Final = (11, 13, 17)
+"""Versions of ONNX's operators, tried in turn; the first is mmdeploy's own choice for mmpose."""
 
 INPUT: Final = "image"
 
 
-def deploy_config(spec: MMPoseSpec) -> dict[str, Any]:
+def deploy_config(spec: MMPoseSpec, opset: int) -> dict[str, Any]:
     """Describe the export of a top-down network at its own input size, batch 1."""
     return {
         "backend_config": {"type": "onnxruntime"},
@@ -20,7 +20,7 @@ def deploy_config(spec: MMPoseSpec) -> dict[str, Any]:
             "type": "onnx",
             "export_params": True,
             "keep_initializers_as_inputs": False,
-            "opset_version": OPSET,
+            "opset_version": opset,
             "save_file": "model.onnx",
             "input_names": [INPUT],
             "output_names": list(spec.outputs),

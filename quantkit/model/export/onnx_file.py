@@ -38,6 +38,16 @@ def operator_types(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.op_type for node in read_onnx(path).graph.node))
 
 
+def opset(path: Path) -> int:
+    """Give the version of ONNX's own operators that a network uses.
+
+    Raises:
+        InputError: As for `read_onnx`.
+    """
+    domains = read_onnx(path).opset_import
+    return max((int(x.version) for x in domains if x.domain in ("", "ai.onnx")), default=1)
+
+
 def quantized_operators(path: Path) -> Mapping[str, int]:
     """Count the operators that make a network int8, by type; none of an fp32 network.
 

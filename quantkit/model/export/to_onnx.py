@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from quantkit.errors import InputError
-from quantkit.model.export.deploy_config import INPUT, OPSET, deploy_config, tracing_data
+from quantkit.model.export.deploy_config import INPUT, OPSETS, deploy_config, tracing_data
 from quantkit.model.export.native import NativeRun
 from quantkit.model.export.step import run_step
 from quantkit.model.mmlab import build_pose_model, describe, head_outputs, load_config
@@ -40,6 +40,7 @@ def mmpose_to_onnx(
         "config": source.config,
         "checkpoint": None if source.checkpoint is None else str(source.checkpoint),
         "seed": source.seed,
+        "opset": source.opset,
         "target": str(target),
     }
     outputs, used = run_step("to_onnx", "the ONNX export", arguments, timeout)
@@ -53,7 +54,9 @@ def exporter() -> str:
     return f"torch {version('torch')}"
 
 
-def convert(config: str, checkpoint: str | None, seed: int, target: str) -> list[str]:
+def convert(
+    config: str, checkpoint: str | None, seed: int, target: str, opset: int | None = None
+) -> list[str]:
     """Convert in this process; see `mmpose_to_onnx`.
 
     Returns:
@@ -64,20 +67,28 @@ def convert(config: str, checkpoint: str | None, seed: int, target: str) -> list
     model = build_pose_model(source)
     outputs = describe(config).outputs
     use_mmdeploy = importlib.util.find_spec("mmdeploy") is not None
-    try:
-        with quiet(), _torchscript_exporter(torch):
-            if use_mmdeploy:
-                _export_rewritten(torch, model, config, Path(target))
-            else:
-                _export_plainly(torch, model, config, Path(target))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        message = f"cannot be exported to ONNX: {type(error).__name__}: {reason}"
-        raise InputError(message, path=config) from error
+    opsets = OPSETS if opset is None else (opset,)
+    for number in opsets:
+        try:
+            with quiet(), _torchscript_exporter(torch):
+                if use_mmdeploy:
+                    _export_rewritten(torch, model, config, Path(target), number)
+                else:
+                    _export_plainly(torch, model, config, Path(target), number)
+        except Exception as error:
+            lacks = type(error).__name__ == "UnsupportedOperatorError"
+            if lacks and number != opsets[-1]:
+                continue
+            reason = " ".join(str(error).split())[:300]
+            message = f"cannot be exported to ONNX: {type(error).__name__}: {reason}"
+            if lacks and opset is not None:
+                message += "; leave 'opset' out of [model] mmpose, or give a higher one"
+            raise InputError(message, path=config) from error
+        break
     return list(outputs)
 
 
-def _export_rewritten(torch: ModuleType, model: Any, config: str, target: Path) -> None:
+def _export_rewritten(torch: ModuleType, model: Any, config: str, target: Path, opset: int) -> None:
     apis = require("mmdeploy.apis", extra="mmdeploy", purpose=_PURPOSE)
     engine = require("mmengine", extra="mmpose", purpose=_PURPOSE)
     numpy = require("numpy", extra="mmpose", purpose=_PURPOSE)
@@ -92,11 +103,11 @@ def _export_rewritten(torch: ModuleType, model: Any, config: str, target: Path) 
         # mmdeploy loads its checkpoint itself: it gets weights only, random ones included.
         weights = Path(folder, "weights.pth")
         torch.save({"state_dict": model.state_dict(), "meta": {}}, weights)
-        deploy = engine.Config(deploy_config(spec))
+        deploy = engine.Config(deploy_config(spec, opset))
         apis.torch2onnx(picture, str(target.parent), target.name, deploy, plan, str(weights), "cpu")
 
 
-def _export_plainly(torch: ModuleType, model: Any, config: str, target: Path) -> None:
+def _export_plainly(torch: ModuleType, model: Any, config: str, target: Path, opset: int) -> None:
     class HeadOutputs(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
@@ -112,7 +123,7 @@ def _export_plainly(torch: ModuleType, model: Any, config: str, target: Path) ->
         str(target),
         input_names=[INPUT],
         output_names=list(spec.outputs),
-        opset_version=OPSET,
+        opset_version=opset,
     )
 
 

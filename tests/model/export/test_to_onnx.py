@@ -7,6 +7,7 @@ import pytest
 
 from quantkit.errors import InputError
 from quantkit.model.export import to_onnx
+from quantkit.model.export.onnx_file import opset
 from quantkit.model.mmlab import build_pose_model, head_outputs
 from quantkit.model.source import MMPoseSource
 from tests.mmpose_configs import write_heatmap_config
@@ -70,3 +71,29 @@ def test_a_wrong_config_is_named_by_the_child(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"evil\.py:2: an mmpose config may hold data only"):
         to_onnx.mmpose_to_onnx(MMPoseSource(str(path), None), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_an_operator_that_needs_a_newer_opset_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mmpose_or_skip()
+    pytest.importorskip("mmdeploy")
+    from torch.onnx.errors import UnsupportedOperatorError
+
+    original, tried = to_onnx._export_rewritten, []
+
+    def lacking(*arguments: Any) -> None:
+        tried.append(arguments[-1])
+        if tried[-1] < 13:
+            raise UnsupportedOperatorError("aten::unflatten", tried[-1], 13)
+        original(*arguments)
+
+    monkeypatch.setattr(to_onnx, "_export_rewritten", lacking)
+    config, target = str(write_heatmap_config(tmp_path)), tmp_path / "model.onnx"
+    to_onnx.convert(config, None, 0, str(target))
+    assert (tried, opset(target)) == ([11, 13], 13)
+    with pytest.raises(InputError, match=r"unflatten.*leave 'opset' out of \[model\] mmpose"):
+        to_onnx.convert(config, None, 0, str(target), opset=11)
+    tried.clear()
+    to_onnx.convert(config, None, 0, str(target), opset=17)
+    assert (tried, opset(target)) == ([17], 17)
