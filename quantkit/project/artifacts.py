@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,7 +50,8 @@ def backend_artifacts(
         InputError: The model cannot be converted or calibrated.
     """
     # A source that is absent is wrong input; only what cannot be made from it is a row's reason.
-    source_content(project.source)
+    with suppress(Unavailable):
+        source_content(project.source)
     form = _Forms(project, table, threads, feedback)
     return {name: form.of(name) for name in names}
 

@@ -6,7 +6,7 @@ import pytest
 
 from quantkit.backends import BACKENDS
 from quantkit.errors import InputError, Unavailable
-from quantkit.model.source import OnnxFile
+from quantkit.model.source import MMPoseSource, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.project import Project, artifacts
 from quantkit.project.artifacts import backend_artifacts, other_networks
@@ -83,3 +83,19 @@ def test_what_cannot_be_compared_is_refused(int8: Project, tmp_path: Path) -> No
         other_networks(int8, [int8.source.path] * 2)
     with pytest.raises(InputError, match="does not exist"):
         other_networks(int8, [tmp_path / "absent.onnx"])
+
+
+def test_a_missing_mmpose_is_the_reason_of_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacks(*_: object) -> None:
+        message = "needs 'mmpose'"
+        raise Unavailable(message)
+
+    for name in ("source_content", "export_model", "export_model_to_onnx"):
+        monkeypatch.setattr(artifacts, name, lacks)
+    source = MMPoseSource("td-hm_x", None)
+    project = replace(small_project(tmp_path / "project"), source=source)
+    found = backend_artifacts(project, BACKENDS, "kl", 1, Feedback())
+    assert found.pop("pytorch") == source
+    assert set(found.values()) == {"needs 'mmpose'"}
