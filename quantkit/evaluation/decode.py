@@ -122,21 +122,27 @@ def _from_last_pixel(positions: Array, heatmaps: Array, spec: InputSpec) -> Floa
 
 def _check_shapes(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> None:
     shapes = [output.shape for output in outputs]
+    count = 0
     if head.type == "heatmap":
-        if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == head.maps:
-            return
+        if len(shapes) == 1 and len(shapes[0]) == 3:
+            count, rest = divmod(shapes[0][0] * head.keypoints, head.maps)
+            count = 0 if rest else count
         expected = f"one output ({head.maps}, height, width)"
         if head.decode == "udp_combined":
             expected += " with decode 'udp_combined'"
     else:
         bins = [round(side * head.simcc_split_ratio) for side in spec.size]
-        if shapes == [(head.keypoints, count) for count in bins]:
-            return
+        if [shape[1:] for shape in shapes] == [(one,) for one in bins]:
+            count = shapes[0][0] if shapes[0][0] == shapes[1][0] else 0
         expected = (
             f"outputs ({head.keypoints}, {bins[0]}) and ({head.keypoints}, {bins[1]})"
             f" at split ratio {head.simcc_split_ratio:g}"
         )
+    if count == head.keypoints:
+        return
     message = f"a {head.type} head needs {expected}, the network gives {shapes}"
+    if count:
+        message += f": write [keypoints] count = {count} in quantkit.toml"
     raise InputError(message)
 
 

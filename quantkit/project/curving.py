@@ -169,9 +169,10 @@ def _judges(
     """Draw images until their persons are enough; labelled persons only, where there are enough."""
     paths = project.calibration
     labelled: set[int] = set()
-    with suppress(InputError):
-        data = load_dataset(paths.annotations, paths.images, keypoints=True)
-        labelled = {person.annotation_id for person in data.persons}
+    if project.head.has_sigmas:
+        with suppress(InputError):
+            data = load_dataset(paths.annotations, paths.images, keypoints=True)
+            labelled = {person.annotation_id for person in data.persons}
     enough = len(labelled) >= _FEWEST_LABELLED
     able = [one for one in everyone if not enough or one.annotation_id in labelled]
     groups = {key: list(group) for key, group in groupby(able, key=lambda one: one.image_id)}

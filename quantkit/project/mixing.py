@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quantkit.backends.child import in_child
 from quantkit.calibration.table import CalibrationTable, read_table
+from quantkit.data.coco_file import KEYPOINTS
 from quantkit.data.preprocess import crops as crop_stream
 from quantkit.errors import InputError
 from quantkit.latency.profile import LatencyProfile
@@ -101,6 +102,12 @@ def mix_table(
         GateFailed: No mix holds the bounds, or none is faster than fp32.
         BackendDied: ncnn died of a network.
     """
+    if request.bounds.max_drop is not None and not project.head.has_sigmas:
+        message = (
+            f"--max-drop bounds the AP, which is defined for COCO's {KEYPOINTS} keypoints; this"
+            f" network has {project.head.keypoints}: use --min-sqnr"
+        )
+        raise InputError(message)
     path = table_path(project, request.name)
     if path == find_table(project, request.table):
         message = f"table '{request.name}' would replace the one that the search begins with"

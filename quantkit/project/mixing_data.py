@@ -4,10 +4,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from quantkit.data.coco import Person, load_dataset
 from quantkit.data.preprocess import crops
 from quantkit.errors import BackendDied, InputError
-from quantkit.evaluation.agreement import agreement, mean_oks
+from quantkit.evaluation.agreement import agreement, keypoint_distances, mean_oks
 from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import ready_table
@@ -42,8 +44,9 @@ def judging(
     paths = project.calibration
     persons: tuple[Person, ...] = ()
     labels: Path | None = paths.annotations
-    with suppress(InputError):
-        persons = load_dataset(paths.annotations, paths.images, keypoints=True).persons
+    if project.head.has_sigmas:
+        with suppress(InputError):
+            persons = load_dataset(paths.annotations, paths.images, keypoints=True).persons
     if len(persons) < _FEWEST_LABELLED:
         labels = None
         known = load_dataset(paths.annotations, paths.images, keypoints=False).persons
@@ -52,7 +55,8 @@ def judging(
             replace(one, area=areas.get(one.annotation_id, one.area))
             for one in resolve(chosen, paths.images)
         )
-        feedback.note("search: no labelled training data; the keypoints of fp32 are the labels")
+        if project.head.has_sigmas:
+            feedback.note("search: no labelled training data; the keypoints of fp32 are the labels")
     persons = persons[:: -(-len(persons) // _MOST)]
     return tuple(map(Shown, persons, crops(persons, project.input))), labels
 
@@ -71,16 +75,21 @@ def confirmed(project: Project, table: str, threads: int, feedback: Feedback) ->
         BackendDied: A network could not be run to the end.
     """
     ready = ready_table(project, table, threads=threads, feedback=feedback)
+    labels = project.head.has_sigmas
     try:
-        val, labels = evaluation_data(project, labels=True), True
+        val = evaluation_data(project, labels=labels)
     except InputError:
-        val, labels = evaluation_data(project, labels=False), False
+        labels = False
+        val = evaluation_data(project, labels=labels)
     job = Job(project, val, val, data_key(project, val), labels, threads, feedback)
     before = _measured(measure(job, "ncnn", ready.fp32, timed=False))
     after = _measured(measure(job, "ncnn-int8", ready.int8, timed=False))
     assert before.predictions is not None
     assert after.predictions is not None
-    oks = mean_oks(agreement(after.predictions, before.predictions, val))
+    oks = None
+    if project.head.has_sigmas:
+        oks = mean_oks(agreement(after.predictions, before.predictions, val))
+    apart = keypoint_distances(after.predictions, before.predictions, project.input.size)
     drop, interval = None, None
     if before.matches is not None and after.matches is not None:
         assert before.row.ap is not None
@@ -94,6 +103,8 @@ def confirmed(project: Project, table: str, threads: int, feedback: Feedback) ->
         ap_drop=drop,
         ap_drop_ci=interval,
         oks_vs_fp32=oks,
+        keypoint_distance_mean=round(float(apart.mean()), 4),
+        keypoint_distance_p95=round(float(np.percentile(apart, 95)), 4),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantkit.calibration.table import CalibrationTable, read_table
 from quantkit.data.coco import Person, load_dataset
-from quantkit.data.coco_file import read_coco
+from quantkit.data.coco_file import KEYPOINTS, read_coco
 from quantkit.data.preprocess import crops as crop_stream
 from quantkit.journal import Journal
 from quantkit.model.network import read_network
@@ -57,12 +57,19 @@ def rank_layers(
         InputError: The model, the table or the data cannot be used.
         BackendDied: ncnn dies of the fp32 network.
     """
+    effort = effort or Effort()
+    if effort.ap_crops and not project.head.has_sigmas:
+        feedback.note(
+            f"sensitivity: OKS and AP are defined for COCO's {KEYPOINTS} keypoints, this network"
+            f" has {project.head.keypoints}: ranked without them, as by --ap-crops 0"
+        )
+        effort = replace(effort, ap_crops=0)
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)
     note_origin(project, calibrated.table, feedback)
     scales = read_table(calibrated.table)
     chosen = judging_set(project, calib_set, calibrated.calibration_set, feedback, workers)
     persons = _with_areas(project, resolve(chosen, project.calibration.images))
-    effort = _within(effort or Effort(), len(persons))
+    effort = _within(effort, len(persons))
     sweep = _sweep(project, calibrated, scales, _spread(persons, effort.crops))
     ap_sweep = _ap_sweep(project, sweep, persons, effort.ap_crops)
     effort = replace(effort, ap_crops=min(effort.ap_crops, len(ap_sweep.shown)))

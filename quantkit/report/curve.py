@@ -14,6 +14,7 @@ from quantkit.stability.report import CurveReport
 from quantkit.stability.summary import SizeSummary, Spread
 
 COLUMNS: Final = ("crops", "shared", "SQNR, dB", "AP drop", "OKS", "scales", "worst", "layer")
+_SCORES: Final = ("AP drop", "OKS")
 
 _NAMED: Final = 5
 """Layers and outliers that are listed; the file holds them all."""
@@ -27,12 +28,13 @@ def curve_table(report: CurveReport) -> Group:
         report: The curve.
     """
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in COLUMNS[:-1]:
+    names, rows = curve_rows(report)
+    for name in names[:-1]:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column(COLUMNS[-1], overflow="fold")
-    for one in report.summaries:
+    table.add_column(names[-1], overflow="fold")
+    for one, row in zip(report.summaries, rows, strict=True):
         bold = one.size == report.recommended.size
-        table.add_row(*curve_row(one), style="bold" if bold else None)
+        table.add_row(*row, style="bold" if bold else None)
     return Group(
         Text(curve_title(report), "bold"),
         table,
@@ -48,8 +50,20 @@ def curve_title(report: CurveReport) -> str:
     return f"{report.model}: {report.method} tables of {len(report.seeds)} seeds a size"
 
 
-def curve_row(one: SizeSummary) -> list[str]:
-    """Write the figures of a size, one a column of `COLUMNS`."""
+def curve_rows(report: CurveReport) -> tuple[list[str], list[list[str]]]:
+    """Write the figures of each size.
+
+    Returns:
+        The names of the columns, without OKS and AP where they are not defined, and a row a size.
+    """
+    rows = [_row(one) for one in report.summaries]
+    used = [
+        k for k, name in enumerate(COLUMNS) if name not in _SCORES or report.fp32_ap is not None
+    ]
+    return [COLUMNS[k] for k in used], [[row[k] for k in used] for row in rows]
+
+
+def _row(one: SizeSummary) -> list[str]:
     median, worst = one.median_scale_spread, one.worst_layer
     return [
         str(one.size),
@@ -66,12 +80,16 @@ def curve_row(one: SizeSummary) -> list[str]:
 def curve_caption(report: CurveReport) -> str:
     """Say what the columns are, and whom the figures rest on."""
     against = "the labels" if report.labels == "labels" else "the fp32 keypoints as labels"
+    scored = (
+        ""
+        if report.fp32_ap is None
+        else (f"; AP against {against}, where fp32 has {report.fp32_ap:.3f}")
+    )
     return (
         "mean ± standard deviation over the seeds; scales: relative standard deviation of the"
         " activation scale of the median layer, and of the worst; shared: persons that two sets of"
         f" a size have in common, on average. Drawn from {report.pool} persons and judged on"
-        f" {report.held_out} persons of other images, against fp32; AP against {against}, where"
-        f" fp32 has {report.fp32_ap:.3f}."
+        f" {report.held_out} persons of other images, against fp32{scored}."
     )
 
 

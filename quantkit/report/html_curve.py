@@ -1,17 +1,17 @@
 """How many crops a table needs, for a report."""
 
-from quantkit.report.curve import COLUMNS, curve_findings, curve_row
+from quantkit.report.curve import curve_findings, curve_rows
 from quantkit.report.html_markup import breakable, escaped, table
 from quantkit.stability.report import CurveReport
 
 
 def sizes_table(report: CurveReport) -> str:
     """Write a row for each size; the recommended one stands out."""
-    rows = [curve_row(one) for one in report.summaries]
+    names, rows = curve_rows(report)
     cells = [[*map(escaped, row[:-1]), breakable(row[-1])] for row in rows]
     best = report.recommended.size
     classes = ["strong" if one.size == best else "" for one in report.summaries]
-    return table(COLUMNS, cells, numbers=COLUMNS[:-1], classes=classes)
+    return table(names, cells, numbers=names[:-1], classes=classes)
 
 
 def findings_list(report: CurveReport) -> list[str]:

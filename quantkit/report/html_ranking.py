@@ -1,15 +1,24 @@
 """The ranking of the layers for a report: all of them, and what to do about the worst."""
 
 from quantkit.report.html_markup import breakable, escaped, table
-from quantkit.report.sensitivity import SHORT_TYPES, advice_line, advised, decibels, drop, said
+from quantkit.report.sensitivity import (
+    SHORT_TYPES,
+    advice_line,
+    advised,
+    decibels,
+    drop,
+    has_oks,
+    said,
+    shifts,
+)
 from quantkit.sensitivity.figures import Effect
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
 
 _COLUMNS = (
-    *("#", "layer", "type", "MACs", "alone", "weights", "input", "gain", "OKS drop"),
-    *("AP drop, 95 %", "ms fp32", "ms int8", "best"),
+    *("#", "layer", "type", "MACs", "alone", "weights", "input", "gain", "px mean, 95 %"),
+    *("OKS drop", "AP drop, 95 %", "ms fp32", "ms int8", "best"),
 )
-_NUMBERS = (_COLUMNS[0], *_COLUMNS[3:12])
+_NUMBERS = (_COLUMNS[0], *_COLUMNS[3:13])
 _ALWAYS = 3
 _SHOWN = 40
 
@@ -40,6 +49,8 @@ def ranking_sentence(report: SensitivityReport) -> str:
         " precision that the figures speak for. All layers in int8:"
         f" {whole}{_ap(effect)}."
     )
+    if not has_oks(report):
+        text += " px: how far keypoints are from those of fp32, in pixels of the network's input."
     if any(layer.alone.peak_noise_db is not None for layer in report.layers):
         text += " Ranked by the noise in the map of each keypoint against its peak, alone."
     if report.rank_agreement is not None:
@@ -76,6 +87,7 @@ def _row(report: SensitivityReport, place: int, layer: LayerSensitivity) -> tupl
         "" if layer.weights is None else decibels(layer.weights),
         "" if layer.activations is None else decibels(layer.activations),
         "" if gain is None else f"{gain:+.2f}",
+        "" if has_oks(report) else shifts(layer.alone),
         "" if oks is None else f"{oks:.4f}",
         drop(layer.alone),
         _ms(layer.ms_fp32),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from quantkit.evaluation.comparison import Comparison, Row
 from quantkit.report.html_markup import breakable, escaped, table
 from quantkit.report.layer_view import LayerView
-from quantkit.report.search import drop_text
-from quantkit.report.sensitivity import SHORT_TYPES
+from quantkit.report.search import confirmed_text, drop_text
+from quantkit.report.sensitivity import SHORT_TYPES, pixels
 from quantkit.report.sentences import sqnr_text
 from quantkit.sensitivity.search_report import SearchReport, Tried
 
@@ -14,7 +14,10 @@ _BACKENDS = (
     *("backend", "precision", "AP", "drop", "95 % interval", "AP50", "AP75", "AR", "AR50"),
     *("OKS", "SQNR", "mean px", "95 % px", "ms", "MB"),
 )
-_TRIED = ("#", "mix", "int8", "fp32 MACs", "ms", "of fp32", "SQNR, dB", "OKS drop", "AP drop", "")
+_TRIED = (
+    *("#", "mix", "int8", "fp32 MACs", "ms", "of fp32", "SQNR, dB", "mean px", "OKS drop"),
+    *("AP drop", ""),
+)
 
 
 def backends_table(comparison: Comparison) -> str:
@@ -69,10 +72,8 @@ def search_sentences(report: SearchReport) -> list[str]:
     if report.table_note is not None:
         text.append(f"Table {report.base}: {report.table_note}.")
     if found is not None:
-        drop = drop_text(found.ap_drop, found.ap_drop_ci) or "not known without labels"
-        text.append(
-            f"Confirmed once on {found.instances} persons of {found.dataset}: AP drop {drop}."
-        )
+        said = confirmed_text(found)
+        text.append(f"Confirmed once on {found.instances} persons of {found.dataset}: {said}.")
     return text
 
 
@@ -80,7 +81,9 @@ def tried_table(report: SearchReport) -> str:
     """Write every mix that was tried, numbered as in the picture."""
     rows = [list(map(escaped, _tried(k, one))) for k, one in enumerate(report.tried, start=1)]
     classes = ["strong" if one.name == report.chosen else "" for one in report.tried]
-    return table(_TRIED, rows, numbers=(_TRIED[0], *_TRIED[2:9]), classes=classes)
+    used = [k for k in range(len(_TRIED)) if not _TRIED[k] or any(row[k] for row in rows)]
+    names, cells = [_TRIED[k] for k in used], [[row[k] for k in used] for row in rows]
+    return table(names, cells, numbers=(_TRIED[0], *_TRIED[2:-1]), classes=classes)
 
 
 def _backend(row: Row, comparison: Comparison) -> tuple[str, ...]:
@@ -128,6 +131,7 @@ def _tried(place: int, one: Tried) -> tuple[str, ...]:
         f"{one.predicted_ms:.3f} predicted" if one.median_ms is None else f"{one.median_ms:.3f}",
         "" if one.ratio is None else f"{one.ratio:.2f}",
         "" if effect is None or effect.sqnr_db is None else f"{effect.sqnr_db:.1f}",
+        "" if effect is None else pixels(effect.peak_shift_px),
         "" if effect is None else _figure(effect.oks_drop),
         "" if effect is None else drop_text(effect.ap_drop, effect.ap_drop_ci),
         one.broken or ("on the front" if one.pareto else ""),

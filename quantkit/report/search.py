@@ -5,8 +5,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from quantkit.report.sensitivity import drop
-from quantkit.sensitivity.search_report import SearchReport, Tried
+from quantkit.report.sensitivity import drop, pixels
+from quantkit.sensitivity.search_report import Confirmation, SearchReport, Tried
 
 
 def search_table(report: SearchReport) -> Group:
@@ -18,19 +18,26 @@ def search_table(report: SearchReport) -> Group:
     title = f"{report.model}: fastest mix from table {report.base}, chosen: {report.chosen}"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("mix", overflow="fold")
-    for name in ("int8", "fp32 MACs", "ms", "p10", "of fp32", "dB", "AP drop, 95 %"):
+    last = "AP drop, 95 %" if _has_drop(report) else "mean px"
+    for name in ("int8", "fp32 MACs", "ms", "p10", "of fp32", "dB", last):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for one in report.tried:
         if one.ratio is not None or one.broken is None:
-            table.add_row(*_row(one), style="bold" if one.name == report.chosen else None)
+            table.add_row(
+                *_row(one, _has_drop(report)), style="bold" if one.name == report.chosen else None
+            )
     lines = [f"Chosen: {report.why}.", _times(report), _accuracy(report), *_written(report)]
     if report.table_note is not None:
         lines.append(f"Table {report.base}: {report.table_note}.")
     return Group(Text(title, "bold"), table, Text("\n".join(lines), "dim"))
 
 
-def _row(one: Tried) -> tuple[str, ...]:
+def _has_drop(report: SearchReport) -> bool:
+    return any(one.effect is not None and one.effect.ap_drop is not None for one in report.tried)
+
+
+def _row(one: Tried, has_drop: bool) -> tuple[str, ...]:
     effect = one.effect
     return (
         one.name,
@@ -40,7 +47,7 @@ def _row(one: Tried) -> tuple[str, ...]:
         "" if one.p10_ms is None else f"{one.p10_ms:.3f}",
         "" if one.ratio is None else f"{one.ratio:.2f}",
         "" if effect is None or effect.sqnr_db is None else f"{effect.sqnr_db:.1f}",
-        "" if effect is None else drop(effect),
+        "" if effect is None else drop(effect) if has_drop else pixels(effect.peak_shift_px),
         one.broken or ("*" if one.pareto else ""),
     )
 
@@ -57,6 +64,15 @@ def drop_text(drop: float | None, interval: tuple[float, float] | None) -> str:
     return f"{drop:.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
 
 
+def confirmed_text(found: Confirmation) -> str:
+    """Write what validation data say of a mix."""
+    if found.oks_vs_fp32 is not None:
+        lost = drop_text(found.ap_drop, found.ap_drop_ci) or "no labels"
+        return f"AP drop {lost}, OKS to fp32 {found.oks_vs_fp32:.4f}"
+    mean, most = pixels(found.keypoint_distance_mean), pixels(found.keypoint_distance_p95)
+    return f"keypoints {mean} px of the network's input from fp32's, 95 % at most {most} px"
+
+
 def _times(report: SearchReport) -> str:
     cpu = report.machine.get("cpu", "an unnamed machine")
     if all(one.median_ms is None for one in report.tried):
@@ -70,15 +86,17 @@ def _times(report: SearchReport) -> str:
 def _accuracy(report: SearchReport) -> str:
     persons = f"{report.persons} train persons"
     against = "labels" if report.labels == "labels" else "the keypoints of fp32 as labels"
-    text = (
-        f"SQNR in dB and drop: on {persons}, against {against}; *: none is better in all of them."
-    )
+    what = f"SQNR in dB and drop: on {persons}, against {against}"
+    if not _has_drop(report):
+        what = (
+            f"SQNR in dB and mean px, how far keypoints are from those of fp32 in pixels of the"
+            f" network's input: on {persons}"
+        )
+    text = f"{what}; *: none is better in all of them."
     found = report.confirmed
     if found is None:
         return text
-    lost = drop_text(found.ap_drop, found.ap_drop_ci) or "no labels"
-    oks = "" if found.oks_vs_fp32 is None else f", OKS to fp32 {found.oks_vs_fp32:.4f}"
-    return f"{text} Confirmed once on {found.dataset}: AP drop {lost}{oks}."
+    return f"{text} Confirmed once on {found.dataset}: {confirmed_text(found)}."
 
 
 def _written(report: SearchReport) -> list[str]:

@@ -31,10 +31,11 @@ def sensitivity_table(report: SensitivityReport, worst: int | None = None) -> Gr
     """
     shown = report.layers[:worst]
     title = f"{report.model}: {len(shown)} of {len(report.layers)} layers, worst first"
-    timed = _is_timed(report)
-    table = _table(timed=timed)
+    names = _columns(report)
+    table = _table(names)
     for place, layer in enumerate(shown, start=1):
-        table.add_row(str(place), *_row(report, layer, timed=timed))
+        cells = _row(report, layer)
+        table.add_row(str(place), layer.name, *(cells[name] for name in names))
     caption = Text(_caption(report), "dim")
     return Group(Text(title, "bold"), table, caption, *_advice(shown))
 
@@ -64,6 +65,31 @@ def drop(effect: Effect) -> str:
     return f"{_signed(effect.ap_drop)} [{low}, {high}]"
 
 
+def pixels(value: float | None) -> str:
+    """Write a distance in pixels, or nothing where it was not measured.
+
+    Example:
+        >>> pixels(1.25)
+        '1.250'
+    """
+    return "" if value is None else f"{value:.3f}"
+
+
+def shifts(effect: Effect) -> str:
+    """Write how far keypoints move, the mean and the 95th percentile.
+
+    Example:
+        >>> shifts(Effect(peak_shift_px=0.5, peak_shift_p95_px=2.0))
+        '0.500, 2.000'
+    """
+    return ", ".join(filter(None, map(pixels, (effect.peak_shift_px, effect.peak_shift_p95_px))))
+
+
+def has_oks(report: SensitivityReport) -> bool:
+    """Tell whether keypoints were compared by OKS; else the pixels that they move tell more."""
+    return any(layer.alone.oks_drop is not None for layer in report.layers)
+
+
 def advice_line(advice: Advice) -> str:
     """Write a finding with its remedy and what that brought.
 
@@ -87,18 +113,27 @@ def said(layer: LayerSensitivity) -> list[Advice]:
     return [one for one in layer.advice if remedies[one.remedy] is one][:_SAID]
 
 
-def _table(*, timed: bool) -> Table:
+def _columns(report: SensitivityReport) -> list[str]:
+    """List the columns after the layer's name; those without any figure are left out."""
+    has_drop = any(layer.alone.ap_drop is not None for layer in report.layers)
+    return [
+        *("type", "MACs", "alone", "w / in", "in fp32"),
+        "OKS" if has_oks(report) else "px mean, 95 %",
+        *(["AP drop, 95 %"] if has_drop else []),
+        *(["ms 32, 8"] if _is_timed(report) else []),
+    ]
+
+
+def _table(names: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("#", justify="right")
     table.add_column("layer", overflow="fold", min_width=16)
-    table.add_column("type", no_wrap=True)
-    names = ["MACs", "alone", "w / in", "in fp32", "OKS", "AP drop, 95 %"]
-    for name in [*names, *(["ms 32, 8"] if timed else [])]:
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="left" if name == "type" else "right", no_wrap=True)
     return table
 
 
-def _row(report: SensitivityReport, layer: LayerSensitivity, *, timed: bool) -> list[str]:
+def _row(report: SensitivityReport, layer: LayerSensitivity) -> dict[str, str]:
     gain = layer.gain_db(report.all_int8)
     oks = layer.alone.oks_drop
     ms = (
@@ -106,17 +141,17 @@ def _row(report: SensitivityReport, layer: LayerSensitivity, *, timed: bool) -> 
         if layer.ms_fp32 is None or layer.ms_int8 is None
         else f"{_ms(layer.ms_fp32)} {_ms(layer.ms_int8)}"
     )
-    return [
-        layer.name,
-        SHORT_TYPES.get(layer.type, layer.type),
-        f"{layer.macs_share:.1%}",
-        decibels(layer.alone),
-        _parts(layer),
-        "" if gain is None else f"{gain:+.2f}",
-        "" if oks is None else f"{oks:.4f}"[1:],
-        drop(layer.alone),
-        *([ms] if timed else []),
-    ]
+    return {
+        "type": SHORT_TYPES.get(layer.type, layer.type),
+        "MACs": f"{layer.macs_share:.1%}",
+        "alone": decibels(layer.alone),
+        "w / in": _parts(layer),
+        "in fp32": "" if gain is None else f"{gain:+.2f}",
+        "OKS": "" if oks is None else f"{oks:.4f}"[1:],
+        "px mean, 95 %": shifts(layer.alone),
+        "AP drop, 95 %": drop(layer.alone),
+        "ms 32, 8": ms,
+    }
 
 
 def _ms(value: float) -> str:
@@ -143,10 +178,13 @@ def _advice(shown: Sequence[LayerSensitivity]) -> list[RenderableType]:
 
 def _caption(report: SensitivityReport) -> str:
     whole = f"{decibels(report.all_int8)}{_whole_drop(report.all_int8)}"
+    keypoints = "OKS: the drop against the fp32 keypoints"
+    if not has_oks(report):
+        keypoints = "px: how far keypoints are from those of fp32, in pixels of the network's input"
     text = (
         "alone: SQNR in dB of the network's output with this layer alone in int8; w / in: with only"
         " its weights, its input rounded; in fp32: dB that the int8 network gains with this layer"
-        f" in fp32; OKS: the drop against the fp32 keypoints{_timing(report)}."
+        f" in fp32; {keypoints}{_timing(report)}."
         " Ranked by the noise in the map of each keypoint against its peak, alone."
         f" {report.crops} crops of {report.calibration_set}, table {report.table}."
         f" All layers in int8: {whole}."

@@ -253,9 +253,9 @@ def _decibels(effect: Measurement) -> float:
 
 
 def _said(effort: Effort) -> str:
-    worst = (
-        f"OKS, AP and remedies of the {effort.ap_layers} worst on {effort.ap_crops} crops"
-        if effort.ap_layers
-        else "no AP"
-    )
+    worst = "no AP"
+    if effort.ap_layers and effort.ap_crops:
+        worst = f"OKS, AP and remedies of the {effort.ap_layers} worst on {effort.ap_crops} crops"
+    elif effort.ap_layers:
+        worst = f"remedies of the {effort.ap_layers} worst, no AP"
     return f"{effort.crops} crops each, {worst}"

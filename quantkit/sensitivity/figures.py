@@ -29,12 +29,14 @@ class Effect:
         cosine: Of the outputs; None where it died.
         peak_shift_px: Mean distance between the keypoints of both, in pixels of the network's
             input; None where it died, or where there is no head to read them.
-        oks_drop: 1 less the mean OKS of the keypoints against those of fp32; None likewise.
+        oks_drop: 1 less the mean OKS of the keypoints against those of fp32; None likewise, and
+            for any number of keypoints but COCO's 17.
         ap_drop: AP of fp32 less this one; None where it was not measured, as for all below.
         ap_drop_ci: 95 % interval of it, from the same images for both.
         died: How the runtime ended: the signal's name, or that the outputs are not finite.
         peak_noise_db: Peak to noise ratio of the map of each keypoint, the mean of all (see
             `signals.peak_noise_db`): what layers are ranked by; None as for `sqnr_db`.
+        peak_shift_p95_px: 95th percentile of the distances whose mean `peak_shift_px` is.
     """
 
     sqnr_db: float | None = None
@@ -45,6 +47,7 @@ class Effect:
     ap_drop_ci: tuple[float, float] | None = None
     died: str | None = None
     peak_noise_db: float | None = None
+    peak_shift_p95_px: float | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Judge:
     Args:
         sweep: The persons and the head.
         reference: The fp32 outputs of each.
-        ap: Measure the AP, too.
+        ap: Measure the AP, too; only of COCO's 17 keypoints.
 
     Raises:
         InputError: The fp32 outputs are not finite, or the head does not fit them.
@@ -52,21 +52,27 @@ class Judge:
         except NotFinite:
             # A head such as udp's finds no place for a keypoint on a heatmap of zeros.
             return Effect(found.sqnr_db, found.cosine, peak_noise_db=peaks)
-        shift = np.linalg.norm(inside - self._inside, axis=2).mean()
-        similar = oks(predictions.keypoints, self._baseline.keypoints, self._areas)
+        shifts = np.linalg.norm(inside - self._inside, axis=2)
         drop, interval = self._ap.of(predictions) if self._ap else (None, None)
         return Effect(
             sqnr_db=found.sqnr_db,
             cosine=found.cosine,
-            peak_shift_px=round(float(shift), 4),
-            oks_drop=round(1 - float(similar.mean()), 6),
+            peak_shift_px=round(float(shifts.mean()), 4),
+            oks_drop=self._oks_drop(predictions),
             ap_drop=drop,
             ap_drop_ci=interval,
             peak_noise_db=peaks,
+            peak_shift_p95_px=round(float(np.percentile(shifts, 95)), 4),
         )
 
+    def _oks_drop(self, predictions: Predictions) -> float | None:
+        if not self._sweep.head.has_sigmas:
+            return None
+        similar = oks(predictions.keypoints, self._baseline.keypoints, self._areas)
+        return round(1 - float(similar.mean()), 6)
+
     def _read(self, outputs: Sequence[Outputs]) -> tuple[NDArray[np.float64], Predictions]:
-        """Give keypoints in input pixels, shape (N, 17, 2), and in the images."""
+        """Give keypoints in input pixels, shape (N, K, 2), and in the images."""
         sweep = self._sweep
         shown = ((one.person, one.crop) for one in sweep.shown)
         return placed(shown, outputs, sweep.spec, sweep.head)

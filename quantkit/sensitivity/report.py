@@ -176,7 +176,8 @@ def _layer_json(layer: LayerSensitivity) -> dict[str, Any]:
 
 def _layer_of(value: Mapping[str, Any]) -> LayerSensitivity:
     rest = dict(value)
-    alone = effect_of({key: rest.pop(key) for key in Effect.__dataclass_fields__})
+    names = [key for key in Effect.__dataclass_fields__ if key in rest]
+    alone = effect_of({key: rest.pop(key) for key in names})
     for key in ("without", "weights", "activations"):
         rest[key] = rest[key] and effect_of(rest[key])
     for key in ("own", "inherited", "in_int8"):

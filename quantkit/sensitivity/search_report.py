@@ -93,7 +93,11 @@ class Confirmation:
         ap: Of the fp32 network.
         ap_drop: What the mix loses.
         ap_drop_ci: 95 % interval of it.
-        oks_vs_fp32: Mean similarity of its keypoints to those of fp32.
+        oks_vs_fp32: Mean similarity of its keypoints to those of fp32; None for any number of
+            them but COCO's 17.
+        keypoint_distance_mean: Mean distance of its keypoints to those of fp32, in pixels of the
+            network's input.
+        keypoint_distance_p95: 95th percentile of these distances.
     """
 
     dataset: str
@@ -102,6 +106,8 @@ class Confirmation:
     ap_drop: float | None
     ap_drop_ci: tuple[float, float] | None
     oks_vs_fp32: float | None
+    keypoint_distance_mean: float | None = None
+    keypoint_distance_p95: float | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from quantkit.model.source import NcnnFiles
 from quantkit.sensitivity.figures import Labels
 from quantkit.storage import content_key, sha256_bytes, sha256_file
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)

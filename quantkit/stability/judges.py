@@ -38,12 +38,14 @@ class Judges:
             raise InputError(message, path=task.files.param)
         self._areas = np.array([person.area for person in task.judges], np.float64)
         self._baseline = self._keypoints(self._reference)
-        self._ap = ApDrop(self._baseline, task.judges, task.labels)
+        # OKS and AP need the sigmas of COCO's keypoints.
+        scored = task.head.has_sigmas
+        self._ap = ApDrop(self._baseline, task.judges, task.labels) if scored else None
 
     @property
-    def fp32_ap(self) -> float:
-        """AP of the fp32 network."""
-        return round(self._ap.ap, 6)
+    def fp32_ap(self) -> float | None:
+        """AP of the fp32 network; None for any number of keypoints but COCO's 17."""
+        return None if self._ap is None else round(self._ap.ap, 6)
 
     def outputs(self, network: Network) -> list[Outputs]:
         """Run a network on the crops."""
@@ -58,6 +60,8 @@ class Judges:
         try:
             predictions = self._keypoints(outputs)
         except NotFinite:
+            return {"sqnr_db": between(self._reference, outputs), **figures}
+        if self._ap is None:
             return {"sqnr_db": between(self._reference, outputs), **figures}
         similar = oks(predictions.keypoints, self._baseline.keypoints, self._areas)
         drop, interval = self._ap.of(predictions)

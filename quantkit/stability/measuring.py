@@ -32,7 +32,7 @@ from quantkit.stability.task import CurveTask
 class Curve:
     """What was measured: the figures of a `CurveReport` that need the network."""
 
-    fp32_ap: float
+    fp32_ap: float | None
     points: tuple[Point, ...]
     recommended: Recommendation
     disjoint: tuple[DisjointSets, ...]
@@ -87,13 +87,13 @@ class _Work:
     def _judges(self) -> Judges:
         return Judges(self._task, self._network)
 
-    def fp32_ap(self) -> float:
+    def fp32_ap(self) -> float | None:
         key = self._task.set_key(self._base)
         found = self._journal.find(key)
         if found is None:
             found = {"ap": self._judges.fp32_ap}
             self._journal.record(key, found)
-        return float(found["ap"])
+        return None if found["ap"] is None else float(found["ap"])
 
     def points(self) -> tuple[Point, ...]:
         missing = {seed: self._missing(seed) for seed in self._task.orders}

@@ -30,7 +30,8 @@ class CurveReport:
         pool: How many persons the sets were drawn from.
         held_out: How many other persons judged.
         labels: What the AP was measured against.
-        fp32_ap: AP of the fp32 network on them.
+        fp32_ap: AP of the fp32 network on them; None, as all OKS and AP drops are, for any number
+            of keypoints but COCO's 17.
         sizes: Sizes of the sets, ascending.
         seeds: Seeds of the draws; of one seed, smaller sets lie within larger ones.
         points: One a size and seed, ordered by seed and size.
@@ -47,7 +48,7 @@ class CurveReport:
     pool: int
     held_out: int
     labels: Labels
-    fp32_ap: float
+    fp32_ap: float | None
     sizes: tuple[int, ...]
     seeds: tuple[int, ...]
     points: tuple[Point, ...]

@@ -28,7 +28,7 @@ _APART: Final = 0.12
 
 
 def draw_curve(report: CurveReport) -> bytes:
-    """Draw a curve in three panels, with the recommended size marked.
+    """Draw a curve in three panels, with the recommended size marked; in two without an AP.
 
     Args:
         report: The curve.
@@ -38,14 +38,16 @@ def draw_curve(report: CurveReport) -> bytes:
     """
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, 3)
+        with_ap = report.fp32_ap is not None
+        panels = figure.subplots(1, 3 if with_ap else 2)
         _seeds(panels[0], report, lambda one: one.sqnr_db, lambda one: one.sqnr_db)
-        _seeds(panels[1], report, lambda one: one.ap_drop, lambda one: one.ap_drop)
         panels[0].set_title("output SQNR, dB")
-        panels[1].set_title("AP drop")
         _widen(panels[0], _LEAST_DB)
-        _widen(panels[1], _LEAST_AP)
-        _scales(panels[2], report)
+        if with_ap:
+            _seeds(panels[1], report, lambda one: one.ap_drop, lambda one: one.ap_drop)
+            panels[1].set_title("AP drop")
+            _widen(panels[1], _LEAST_AP)
+        _scales(panels[-1], report)
         for axes in panels:
             _sizes(axes, report)
         _legend(figure, panels, report)

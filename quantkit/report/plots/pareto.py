@@ -86,7 +86,9 @@ def _sqnr(one: Tried) -> float | None:
 def _drop(report: SearchReport) -> _Scale:
     if any(one.effect is not None and one.effect.ap_drop is not None for one in report.tried):
         return _Scale("AP drop (low is better)", _ap_drop, is_drop=True)
-    return _Scale("OKS drop against fp32 (low is better)", _oks_drop)
+    if any(one.effect is not None and one.effect.oks_drop is not None for one in report.tried):
+        return _Scale("OKS drop against fp32 (low is better)", _oks_drop)
+    return _Scale("mean shift of keypoints, px of the input (low is better)", _shift)
 
 
 def _ap_drop(one: Tried) -> float | None:
@@ -99,6 +101,12 @@ def _oks_drop(one: Tried) -> float | None:
     if one.name == _FP32:
         return 0.0
     return None if one.effect is None else one.effect.oks_drop
+
+
+def _shift(one: Tried) -> float | None:
+    if one.name == _FP32:
+        return 0.0
+    return None if one.effect is None else one.effect.peak_shift_px
 
 
 def _ends(tried: Sequence[Tried]) -> list[float]:
