@@ -21,9 +21,7 @@ from quantkit.sensitivity.search_report import SearchReport, matching_report
 from quantkit.stability.report import CurveReport, read_curve
 from quantkit.storage import read_bytes, read_json, write_atomically
 
-_EVALUATE = "quantkit eval --all-backends"
 _RANK = "quantkit sensitivity"
-_SEARCH = "quantkit sensitivity --max-drop 0.002"
 _CURVE = "quantkit select --curve"
 _FILES = ("eval/eval.json", "sensitivity.json", "search.json", "curve.json")
 
@@ -49,7 +47,9 @@ def write_report(project: Project, *, threads: int = 2, feedback: Feedback) -> P
     """
     folder = project.work_dir
     if not any((folder / name).is_file() for name in _FILES):
-        message = f"nothing has been measured of {project.name}: run '{_EVALUATE}' or '{_RANK}'"
+        message = (
+            f"nothing has been measured of {project.name}: run '{_evaluate(project)}' or '{_RANK}'"
+        )
         raise InputError(message)
     require_matplotlib()
     contents = report_contents(project, threads=threads, feedback=feedback)
@@ -76,11 +76,14 @@ def report_contents(project: Project, *, threads: int = 2, feedback: Feedback) -
     """
     sources = _Sources(project)
     comparison = sources.read(
-        "the backends", Path("eval") / "eval.json", read_comparison, _EVALUATE
+        "the backends", Path("eval") / "eval.json", read_comparison, _evaluate(project)
     )
     ranking = sources.read("the layers", Path("sensitivity.json"), read_report, _RANK)
     search = sources.read(
-        "the fastest mix", Path("search.json"), lambda path: _read_search(project, path), _SEARCH
+        "the fastest mix",
+        Path("search.json"),
+        lambda path: _read_search(project, path),
+        f"{_RANK} {'--max-drop 0.002' if project.head.has_sigmas else '--min-sqnr 25'}",
     )
     looked = ranking and sources.attempt(
         "the worst layers from inside",
@@ -104,6 +107,10 @@ def report_contents(project: Project, *, threads: int = 2, feedback: Feedback) -
         missing=tuple(sources.missing),
         versions={name: version(name) for name in ("quantkit", "matplotlib")},
     )
+
+
+def _evaluate(project: Project) -> str:
+    return f"quantkit eval --all-backends{'' if project.head.has_sigmas else ' --no-labels'}"
 
 
 class _Sources:

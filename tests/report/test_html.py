@@ -94,7 +94,7 @@ def test_the_figures_of_backends_search_and_worst_layers_are_in_tables() -> None
         *("0.7129", "+0.0042", "-0.0010 .. +0.0091", "needs 'tensorrt' | a GPU"),
         *("17 dB are less than 25", "0.0015 [-0.0025, 0.0055]", "4.200 predicted", "on the front"),
         *("kl 2, mse 3.5", '<script>alert("1")</script> clips. Remedy: another threshold'),
-        "Confirmed once on 340 persons of val.json: AP drop 0.0010 [-0.0020, 0.0030].",
+        "Confirmed once on 340 persons of val.json: AP drop 0.0010 [-0.0020, 0.0030], OKS to",
         *("Left in fp32 by the table: first.", "Rank correlation with their OKS drop: 0.91."),
     ):
         assert expected in words, expected

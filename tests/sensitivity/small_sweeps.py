@@ -19,11 +19,16 @@ SPEC = InputSpec(SIZE)
 
 
 def small_sweep(
-    folder: Path, *, persons: int, layers: Sequence[str], weights: float | None = None
+    folder: Path,
+    *,
+    persons: int,
+    layers: Sequence[str],
+    weights: float | None = None,
+    keypoints: int = 17,
 ) -> Sweep:
     """Write the network and calibrate it; `weights` replaces those of the head."""
     rng = np.random.default_rng(0)
-    network = small_network(rng)
+    network = small_network(rng, keypoints=keypoints)
     shown = tuple(_shown(rng, number) for number in range(1, persons + 1))
     crops = [one.crop.tensor for one in shown]
     names = [layer.name for layer in int8_layers(network)]
@@ -37,7 +42,7 @@ def small_sweep(
     files = write_pair(network, folder) if weights is None else write_pair(network, folder, "odd")
     content = network.sha256
     scales = table.only(list(layers))
-    return Sweep(files, content, files, content, scales, shown, SPEC, HeadSpec())
+    return Sweep(files, content, files, content, scales, shown, SPEC, HeadSpec(keypoints=keypoints))
 
 
 def _shown(rng: np.random.Generator, number: int) -> Shown:

@@ -50,6 +50,14 @@ def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_report(tmp_path / "sensitivity.json") == REPORT
 
 
+def test_a_report_without_the_95th_percentile_is_read(tmp_path: Path) -> None:
+    value = json.loads(REPORT.text())
+    for layer in value["layers"]:
+        del layer["peak_shift_p95_px"]
+    (tmp_path / "sensitivity.json").write_text(json.dumps(value))
+    assert read_report(tmp_path / "sensitivity.json") == REPORT
+
+
 def test_every_figure_of_the_schema_is_there() -> None:
     (first, *_) = json.loads(REPORT.text())["layers"]
     assert set(first) == {
@@ -57,6 +65,7 @@ def test_every_figure_of_the_schema_is_there() -> None:
         *("oks_drop", "ap_drop", "ap_drop_ci", "died", "without", "weights", "activations"),
         *(
             "peak_noise_db",
+            "peak_shift_p95_px",
             "own",
             "inherited",
             "in_int8",
