@@ -98,6 +98,12 @@ def _interval(row: Row, is_baseline: bool) -> str:
     return f"{row.ap_drop_ci[0]:+.4f} .. {row.ap_drop_ci[1]:+.4f}"
 
 
+def _sqnr(row: Row, is_baseline: bool) -> str:
+    if row.status != "ok" or is_baseline:
+        return "baseline" if is_baseline else row.status
+    return "" if row.sqnr_db is None else sqnr_text(row.sqnr_db)
+
+
 _COLUMNS: Final[dict[str, Callable[[Row, bool], str]]] = {
     "backend": lambda row, _: row.backend,
     "AP": lambda row, _: _figure(row.ap),
@@ -108,9 +114,7 @@ _COLUMNS: Final[dict[str, Callable[[Row, bool], str]]] = {
     "AR": lambda row, _: _figure(row.ar),
     "AR50": lambda row, _: _figure(row.ar50),
     "OKS": lambda row, is_baseline: "" if is_baseline else _figure(row.oks_vs_baseline),
-    "SQNR": lambda row, is_baseline: (
-        "" if is_baseline or row.sqnr_db is None else sqnr_text(row.sqnr_db)
-    ),
+    "SQNR": _sqnr,
     "mean px": lambda row, is_baseline: "" if is_baseline else _pixels(row.keypoint_distance_mean),
     "95 % px": lambda row, is_baseline: "" if is_baseline else _pixels(row.keypoint_distance_p95),
     "ms": lambda row, _: "" if row.ms_per_instance is None else f"{row.ms_per_instance:.2f}",

@@ -7,7 +7,7 @@ from quantkit.report.html_markup import breakable, escaped, table
 from quantkit.report.layer_view import LayerView
 from quantkit.report.search import confirmed_text, drop_text
 from quantkit.report.sensitivity import SHORT_TYPES, pixels
-from quantkit.report.sentences import sqnr_text
+from quantkit.report.sentences import reasons, sqnr_text
 from quantkit.sensitivity.search_report import SearchReport, Tried
 
 _BACKENDS = (
@@ -27,10 +27,7 @@ def backends_table(comparison: Comparison) -> str:
     used = [k for k in range(len(_BACKENDS)) if any(row[k] for row in rows)]
     names = [_BACKENDS[k] for k in used]
     cells = [[escaped(row[k]) for k in used] for row in rows]
-    failed = "".join(
-        f'<p class="note">{escaped(f"{row.backend}: {row.status}, {row.reason}")}</p>'
-        for row in comparison.failed()
-    )
+    failed = "".join(f'<p class="note">{escaped(line)}</p>' for line in reasons(comparison))
     return table(names, cells, numbers=_BACKENDS[2:], classes=classes) + failed
 
 

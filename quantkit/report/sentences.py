@@ -85,5 +85,11 @@ def table_sentence(comparison: Comparison) -> str:
 
 
 def reasons(comparison: Comparison) -> list[str]:
-    """List why backends have no figures, a line each."""
-    return [f"{row.backend} is {row.status}: {row.reason}" for row in comparison.failed()]
+    """List why backends have no figures, a line for each reason."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for row in comparison.failed():
+        names.setdefault((row.status, row.reason), []).append(row.backend)
+    return [
+        f"{', '.join(backends)} {'is' if len(backends) == 1 else 'are'} {status}: {reason}"
+        for (status, reason), backends in names.items()
+    ]

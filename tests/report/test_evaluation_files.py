@@ -17,7 +17,7 @@ from quantkit.evaluation.oks import KEYPOINT_NAMES
 from quantkit.report.evaluation import evaluation_table
 from quantkit.report.evaluation_files import write_evaluation
 from quantkit.report.evaluation_log import coco_lines
-from quantkit.report.sentences import data_sentence, until_sentence
+from quantkit.report.sentences import data_sentence, reasons, until_sentence
 from tests.coco_folder import load_coco_folder
 from tests.evaluation.made_up import predictions_near_labels
 from tests.report.rows import ABSENT, BASELINE, COMPARISON, INT8
@@ -233,3 +233,27 @@ def test_the_logs_and_the_markdown_do_not_tell_the_time(folder: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     for path in (*folder.glob("*.log"), folder / "eval.md"):
         assert not re.search(r"20\d\d-\d\d|\d\d:\d\d:\d\d|12\.5", path.read_text())
+
+
+def test_one_reason_of_several_backends_is_said_once() -> None:
+    also = replace(ABSENT, backend="tensorrt-fp16")
+    crashed = replace(ABSENT, backend="ncnn", status="crashed", reason="SIGSEGV")
+    comparison = replace(COMPARISON, rows=(*COMPARISON.rows, crashed, also))
+    assert reasons(comparison) == [
+        "tensorrt, tensorrt-fp16 are unavailable: needs 'tensorrt' | a GPU",
+        "ncnn is crashed: SIGSEGV",
+    ]
+
+
+def test_a_table_without_labels_names_the_baseline_and_what_did_not_run() -> None:
+    console = Console(width=100)
+    rows = (
+        Row("ncnn", "fp32", ms_per_instance=1.0),
+        Row("ncnn-int8", "int8", sqnr_db=(30.0,)),
+        ABSENT,
+    )
+    with console.capture() as shown:
+        console.print(evaluation_table(replace(COMPARISON, baseline="ncnn", rows=rows)))
+    lines = [line.split() for line in shown.get().splitlines()]
+    assert ["ncnn", "baseline", "1.00"] in lines
+    assert ["tensorrt", "unavailable"] in lines
