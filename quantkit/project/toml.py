@@ -56,6 +56,7 @@ class Section:
         self.name = name
         self._values = dict(values)
         self._asked: set[str] = set()
+        self._hints: Mapping[str, str] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
@@ -76,11 +77,12 @@ class Section:
         """Refuse keys whose value is still `UNANSWERED`.
 
         Args:
-            hints: What to do about each key that may be so.
+            hints: What to do about each key that may be so; also said of one that is missing.
 
         Raises:
             InputError: There is one.
         """
+        self._hints = hints
         for key, hint in hints.items():
             if self._values.get(key) == UNANSWERED:
                 raise self.error(key, hint)
@@ -149,7 +151,8 @@ class Section:
         if key in self._values:
             return self._values[key]
         if default is None:
-            raise self.error(key, "is missing")
+            hint = self._hints.get(key)
+            raise self.error(key, f"is missing: {hint}" if hint else "is missing")
         return default
 
 

@@ -86,7 +86,9 @@ def test_closing_a_child_that_will_not_leave_kills_it(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_its_parent(how: signal.Signals, tmp_path: Path) -> None:
     code = """if True:
-        import sys, time
+        import signal, sys, time
+        # A shell that starts the tests in the background has it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from quantkit.backends.worker_process import WORKER, WorkerProcess
         worker = WorkerProcess("backend 'x'", WORKER, 60.0)
         try:

@@ -46,4 +46,6 @@ def test_tables_are_ncnn2tables(golden: Path, net: str, method: CompatMethod) ->
     # of divergences.
     assert len(off) <= (0.05 if method == "kl" else 0.0) * len(theirs.activation_scales), off
     lines = [(golden / net / f"{method}.table").read_text().splitlines(), ours.text().splitlines()]
-    assert sum(one == other for one, other in zip(*lines, strict=True)) >= 0.85 * len(lines[0])
+    differing = {ours.split()[0] for ours, theirs in zip(*lines, strict=True) if ours != theirs}
+    # Weights need no forward: their lines are equal to the byte on every processor.
+    assert differing <= set(ours.activation_scales)

@@ -60,7 +60,8 @@ def test_all_backends_say_why_they_cannot_run(quantkit_shared: Command) -> None:
     assert "an ncnn pair" in value["rows"][0]["reason"]
     code, out, _ = quantkit_shared("eval", "--all-backends")
     assert code == 0
-    assert "pytorch is unavailable: the model is given as an ncnn pair" in out
+    said = " ".join(out.split())
+    assert "openvino-int8 are unavailable: the model is given as an ncnn pair" in said
 
 
 def test_a_backend_asked_for_by_name_that_cannot_run_is_exit_code_3(
@@ -298,7 +299,8 @@ def test_quantize_takes_a_table_from_elsewhere(quantkit: Command, tmp_path: Path
     (tmp_path / "mixed.table").write_text(table.without(["stem", "head"]).text())
     written = quantkit.json("quantize", str(tmp_path / "mixed.table"))
     assert set(written["int8_layers"]) == set(table.layers) - {"stem", "head"}
-    assert Path(written["param"]).name == "mixed-int8.param"
+    # Another table of this name may lie elsewhere: its content is in the name of what it makes.
+    assert re.fullmatch("mixed-[0-9a-f]{12}-int8.param", Path(written["param"]).name)
 
 
 def test_sensitivity_ranks_every_layer_and_resumes(quantkit: Command) -> None:
@@ -386,7 +388,9 @@ def test_what_a_bad_file_holds_cannot_steer_the_terminal(
     (tmp_path / "bad.table").write_text("conv \x1b[2J\x07\n")
     code, _, err = quantkit_shared("quantize", str(tmp_path / "bad.table"))
     assert code == 2
-    assert err.splitlines()[-1].endswith(r"bad.table:1: 'conv': '\x1b[2J\x07' is not a number")
+    assert r"bad.table:1: layer 'conv': scale 0 is '\x1b[2J\x07', which is not a number" in err
+    assert "\x1b" not in err
+    assert "\x07" not in err
 
 
 def test_doctor_names_every_backend(quantkit_shared: Command) -> None:

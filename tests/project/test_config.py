@@ -206,7 +206,7 @@ def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> Non
         ('"rgb"', '"?"', r"\[input\] color: fill in"),
         ('type = "heatmap"', 'type = "?"', r"\[head\] type: fill in heatmap or simcc"),
         ('["heat"]', '"?"', r"\[model.ncnn\] outputs: fill in .*--output NAME"),
-        ("mean = [1.0, 2.0, 3.0]\n", "", r"\[input\] mean: is missing"),
+        ("mean = [1.0, 2.0, 3.0]\n", "", r"\[input\] mean: is missing: fill in what"),
         ('color = "rgb"\n', "", r"\[input\] color: is missing"),
         ('"rgb"', '"gray"', r"\[input\] std: expected a list of one number"),
         (', outputs = ["heat"]', "", r"\[model.ncnn\] outputs: is missing"),

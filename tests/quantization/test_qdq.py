@@ -14,6 +14,7 @@ from quantkit.model.eligibility import int8_layers
 from quantkit.model.source import OnnxFile
 from quantkit.quantization.int8 import quantize
 from quantkit.quantization.qdq import QdqNetwork, to_qdq
+from quantkit.quantization.qdq_openvino import suit_openvino
 from tests.nets import INPUT, small_network
 from tests.onnx_nets import reference_outputs
 from tests.quantization.agreement import db, run, simple_table
@@ -84,10 +85,11 @@ def test_onnxruntime_agrees(pair: Pair, table: CalibrationTable) -> None:
 @pytest.mark.backend
 def test_openvino_agrees(pair: Pair, table: CalibrationTable) -> None:
     pytest.importorskip("openvino")
-    from quantkit.backends.openvino import OpenvinoSession
+    from quantkit.backends.openvino import OpenvinoSession, lacks_vnni
 
-    file = written(pair, to_qdq(pair.onnx.path, pair.ncnn, table))
-    session = OpenvinoSession.load(file, 1, "int8")
+    network = to_qdq(pair.onnx.path, pair.ncnn, table)
+    suit_openvino(network.model, sums_overflow=lacks_vnni())
+    session = OpenvinoSession.load(written(pair, network), 1, "int8")
     for crop in crops(3):
         expected = fake_quantized(pair.onnx.path, LAYERS, table, crop)
         assert db(expected, session.run(crop)[0]) > 40

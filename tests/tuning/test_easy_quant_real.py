@@ -42,7 +42,7 @@ def test_a_trained_net_comes_closer_to_fp32_than_from_kl(real_data: Path) -> Non
     found = easy_quant(network, statistics, files.input, shown, steps=COARSE)
     assert found.table.layers == kl.layers
     assert parse_table(found.table.text()) == found.table
-    assert not found.left_out
+    assert all("DeconvolutionDepthWise" in reason for reason in found.left_out.values())
     assert not found.notes
 
     def sqnr(table: CalibrationTable) -> float:
