@@ -41,6 +41,11 @@ def calibrate(
     fp32_share: float = typer.Option(
         0.0, help="Share of the work that 'best' may leave in fp32.", min=0, max=1
     ),
+    budget: str = typer.Option(
+        "10m",
+        help="Time that 'best' may take, such as 30s, 5m or 1h, or none; what does not fit is"
+        " left out.",
+    ),
     calib_set: CalibSetOption = None,
     select: SelectOption = None,
     count: CountOption = None,
@@ -61,6 +66,7 @@ def calibrate(
         CalibrationRequest,
         default_selection,
     )
+    from quantkit.sensitivity.plan import budget_seconds
     from quantkit.storage import json_text
     from quantkit.tuning.recipe import Recipe
 
@@ -77,6 +83,7 @@ def calibrate(
         selection=replace(selection, count=count, seed=seed),
         name=name,
         keep_hazards=keep_hazards,
+        budget_s=budget_seconds(budget),
         keep_fp32=tuple(keep_fp32 or ()),
     )
     with feedback() as shown:

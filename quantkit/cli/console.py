@@ -98,6 +98,6 @@ class _Lines:
             del self._started[stage]
             self.note(f"{stage}: {done}/{total}, {now - start:.0f} s")
         elif now - self._last >= _QUIET_INTERVAL_S and done > before:
-            left = (now - start) / (done - before) * (total - done)
+            left = (now - start) / (done - before) * max(0, total - done)
             self._last = now
             self.note(f"{stage}: {done}/{total}, {left:.0f} s left")

@@ -53,7 +53,8 @@ def walkthrough(
     quick, calibrated = (
         calibrate_model(
             project,
-            CalibrationRequest(method=method, selection=SelectionRequest()),
+            # Its figures are printed in the README: nothing may be left out on a slow machine.
+            CalibrationRequest(method=method, selection=SelectionRequest(), budget_s=None),
             threads=threads,
             feedback=feedback,
             overwrite=overwrite,

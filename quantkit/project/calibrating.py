@@ -134,13 +134,16 @@ def calibrate_model(
     request.kept_fp32(network)
     chosen = _calibration_set(project, request, feedback, threads=threads, overwrite=overwrite)
     wanted = wanted_origin(project, request, chosen, network)
-    if is_unchanged(table, network, wanted):
+    if is_unchanged(table, network, wanted, request.budget_s):
         feedback.note(f"nothing changed, table reused: {from_here(table)}")
     else:
         persons = resolve(chosen, project.calibration.images)
         made = in_child(
             "the calibration", feedback, make_table, project, fp32, persons, request, threads
         )
+        if made.left_out:
+            cut = {"budget_s": request.budget_s, "left_out": list(made.left_out)}
+            wanted["recipe"] = {**wanted["recipe"], **cut}
         origin = provenance(
             made.calibration,
             network,

@@ -39,6 +39,7 @@ class CalibrationRequest:
         selection: How crops are chosen otherwise; by default as `default_selection` says.
         name: Name of the table; by default the method's.
         keep_hazards: Also quantize the layers that the runtime gets wrong.
+        budget_s: Seconds that `best` may take, what does not fit is left out; None for no end.
         keep_fp32: Layers that stay in fp32, and are calibrated around, as `matching_layers` takes
             them.
 
@@ -53,6 +54,7 @@ class CalibrationRequest:
     selection: SelectionRequest | None = None
     name: str | None = None
     keep_hazards: bool = False
+    budget_s: float | None = 600.0
     keep_fp32: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -106,7 +106,7 @@ def make_table(
         if not request.keep_hazards:
             # What ncnn runs wrongly may crash of it.
             checked = list(islice(tensors(), _CHECKED))
-            _check_int8(quantize(network, found.table), fp32, checked)
+            _check_int8(quantize(network, found.around(kept).table), fp32, checked)
     return Tuned(network, found.around(kept), statistics, ())
 
 
@@ -143,6 +143,7 @@ def _tuned(
         learned=list(_tensors(project, _others(persons, held_out)[:_LEARNED])),
         kept_fp32=frozenset(kept),
         threads=threads,
+        budget_s=request.budget_s,
         journal=journal,
         feedback=feedback,
     )

@@ -30,13 +30,17 @@ def wanted_origin(
     }
 
 
-def is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> bool:
+def is_unchanged(
+    table: Path, network: Network, wanted: Mapping[str, Any], budget_s: float | None = None
+) -> bool:
     """Tell whether a table is there already, made from just that by these versions.
 
     Args:
         table: The table.
         network: The fp32 network.
         wanted: From `wanted_origin`.
+        budget_s: Seconds that it may take to make it; a table from which nothing was left out is
+            that of any budget.
     """
     if not (table.is_file() and table.with_suffix(".json").is_file()):
         return False
@@ -44,6 +48,10 @@ def is_unchanged(table: Path, network: Network, wanted: Mapping[str, Any]) -> bo
         origin = read_provenance(table.with_suffix(".json"))
     except InputError:
         return False
+    recipe = dict(origin.recipe or {})
+    if recipe.pop("left_out", None) and recipe.pop("budget_s", None) != budget_s:
+        return False
+    origin = replace(origin, recipe=recipe or None)
     same = all(getattr(origin, name) == value for name, value in wanted.items())
     return (
         same

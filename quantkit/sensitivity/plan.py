@@ -35,19 +35,21 @@ class Effort:
     budget_s: float | None = None
 
 
-def budget_seconds(text: str) -> float:
-    """Read a time.
+def budget_seconds(text: str) -> float | None:
+    """Read a time, or none for as long as it takes.
 
     Raises:
-        InputError: It is not a number above zero with the unit s, m or h.
+        InputError: It is not a number above zero with the unit s, m or h, nor the word none.
 
     Example:
-        >>> budget_seconds("90s"), budget_seconds("1.5m"), budget_seconds("1h")
-        (90.0, 90.0, 3600.0)
+        >>> budget_seconds("90s"), budget_seconds("1.5m"), budget_seconds("none")
+        (90.0, 90.0, None)
     """
+    if text.strip() == "none":
+        return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip(), re.ASCII)
     if found is None or float(found[1]) == 0:
-        message = f"--budget {text!r} is no time: give one such as 30s, 5m or 1h"
+        message = f"invalid --budget {text!r}: expected 30s, 5m or 1h, or none"
         raise InputError(message)
     return float(found[1]) * _UNITS[found[2]]
 

@@ -56,6 +56,7 @@ class Material:
         learned: Those that are learned from, none of them held out.
         kept_fp32: Layers that stay in fp32 because that was asked for.
         threads: How many crops are run at a time.
+        budget_s: Seconds that it may take; None for as long as it takes.
         journal: Keeps what is found of each layer, so that a killed run goes on.
         feedback: Told how it goes.
     """
@@ -70,6 +71,7 @@ class Material:
     learned: Sequence[Array] = ()
     kept_fp32: frozenset[str] = frozenset()
     threads: int = 2
+    budget_s: float | None = None
     journal: Journal | None = None
     feedback: Feedback = field(default=_SILENT)
 
@@ -135,12 +137,14 @@ class Tuned:
         calibration: The table and what is to be known of it.
         statistics: Of the network's activations.
         steps: What was done, in order.
+        left_out: What was not done, to fit the time that it might take.
     """
 
     network: Network
     calibration: Calibration
     statistics: ActivationStatistics
     steps: tuple[Step, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def held_out_db(self) -> float | None:

@@ -48,6 +48,7 @@ class Sampling:
         positions: Most output positions of one layer and crop.
         seed: Draws them.
         threads: How many crops are run at a time.
+        total: How many crops there are, for the progress; 0 where that is not known.
         progress: Told after each crop.
     """
 
@@ -56,6 +57,7 @@ class Sampling:
     positions: int = 256
     seed: int = 0
     threads: int = 2
+    total: int = 0
     progress: Progress = field(default=silent)
 
 
@@ -97,7 +99,7 @@ def input_moments(
         for name, taken in found.items():
             sums[name].add(taken, name)
         done += 1
-        sampling.progress(stage, done, 0)
+        sampling.progress(stage, done, max(done, sampling.total))
     if not done:
         message = "there are no crops to measure the layers' inputs on"
         raise InputError(message)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from quantkit.backends.first_forward import first_not_finite
 from quantkit.calibration.calibrate import Calibration, calibrate
@@ -19,11 +20,14 @@ from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
 from quantkit.model.shapes import blob_shapes
 from quantkit.model.vector_convolutions import as_inner_products
+from quantkit.progress import Progress
 from quantkit.quantization.int8 import quantize
+from quantkit.storage import content_key
 from quantkit.tuning.distillation import DistillSetting, learn
 from quantkit.tuning.equalization import channel_ranges, equalize
 from quantkit.tuning.fp32_layers import fp32_layers
 from quantkit.tuning.outputs import outputs_on
+from quantkit.tuning.plan import LEAST_STEPS, Plan, fitted, measured_costs
 from quantkit.tuning.recipe import Material, Recipe, Step, Tuned
 from quantkit.tuning.rounding import round_weights
 from quantkit.tuning.rounding_layer import RoundingOptions
@@ -42,23 +46,9 @@ _ROUNDED = 64
 """Crops that rounding learns the layers' inputs from; with 8 it makes simplepose 5 dB worse."""
 _NEAR_DB = 3.0
 """How far the network as it is and equalized may differ for both to be searched."""
-
-
-def expected_forwards(recipe: Recipe, layers: int, crops: int) -> int:
-    """Estimate what a recipe costs, in forwards of a crop; from its times on three networks.
-
-    Args:
-        recipe: Its steps.
-        layers: How many can be int8.
-        crops: How many choose thresholds.
-
-    Example:
-        >>> expected_forwards(Recipe(), layers=56, crops=8)
-        38376
-    """
-    search = 12 * layers * crops
-    mixing = 8 * layers * crops
-    return search * recipe.search + mixing * (recipe.fp32_share > 0) + 110 * recipe.learning
+_FEWEST = 4
+"""Crops that choose layers for fp32 where none choose thresholds."""
+_WORTH_TELLING_S = 10.0
 
 
 Observe = Callable[[Step, Network, CalibrationTable], None]
@@ -106,7 +96,10 @@ class _Tuning:
         self._observe = observe
         self._recipe = recipe
         self._steps: list[Step] = []
-        start = time.monotonic()
+        self._start = time.monotonic()
+        self._plan = Plan.whole(recipe, len(material.search))
+        self._left_out: tuple[str, ...] = ()
+        self._expected_s, self._decided = 0.0, 0.0
         self._reference = self._run(material.network)
         silent = [
             name
@@ -119,20 +112,18 @@ class _Tuning:
                 f"calibration: zero on all {len(self._reference)} crops that steps are judged by,"
                 f" and left out of the judgement: {names}"
             )
-        forward = (time.monotonic() - start) / len(material.held_out)
-        layers = len(int8_layers(material.network)) - len(material.kept_fp32)
-        seconds = forward * expected_forwards(recipe, layers, len(material.search))
-        material.feedback.note(f"calibration: the steps of 'best' take about {seconds:.0f} s")
 
     def tuned(self) -> Tuned:
         state = self._begun()
-        if self._recipe.fp32_share > 0:
+        if self._plan.fp32:
             state = self._step("layers in fp32", state, self._mixed)
         if self._recipe.rounding or self._recipe.bias:
             state = self._step("rounding by each layer's output", state, self._rounded)
-        if self._recipe.learning:
+        if self._plan.learning:
             state = self._step("learning from the fp32 outputs", state, self._learned)
-        return Tuned(state.network, state.calibration, state.statistics, tuple(self._steps))
+        return Tuned(
+            state.network, state.calibration, state.statistics, tuple(self._steps), self._left_out
+        )
 
     def _begun(self) -> _State:
         """Calibrate and search, of the network as it is and equalized what promises more.
@@ -144,6 +135,7 @@ class _Tuning:
         plain = self._calibrated(network)
         first = Step(plain.origin, True, None, plain.db, _since(start), detail, plain.outputs)
         self._note(first, plain)
+        self._decide(plain)
         if not self._recipe.equalize:
             return self._searched(plain)
         start = time.monotonic()
@@ -152,11 +144,54 @@ class _Tuning:
         except InputError as error:
             self._note(_undone(_EQUALIZATION, plain, start, error), plain)
             return self._searched(plain)
-        near = abs(equal.db - plain.db) < _NEAR_DB
+        near = self._plan.both and abs(equal.db - plain.db) < _NEAR_DB
         if near:
             plain, equal = self._searched(plain), self._searched(equal, "equalized, ")
         better = self._better(_EQUALIZATION, plain, equal, start, detail)
         return better if near else self._searched(better)
+
+    def _decide(self, state: _State) -> None:
+        """Measure what the steps will take, and leave out what the budget does not allow.
+
+        That is decided once: a run that was killed goes on with the plan that it had.
+        """
+        material, recipe = self._material, self._recipe
+        whole, rounded = self._plan, recipe.rounding or recipe.bias
+        if not (whole.crops or whole.fp32 or whole.learning) or not state.table.layers:
+            return
+        setting = self._setting(state)
+        key = content_key([setting.key, "plan", recipe.to_json(), material.budget_s])
+        kept = setting.recall(key)
+        if kept is None:
+            spent = time.monotonic() - self._start
+            long = whole.learning >= LEAST_STEPS
+            costs = measured_costs(setting, partial(self._tried, state) if long else None)
+            budget = material.budget_s
+            # Equalization collects statistics once more.
+            left = None if budget is None else max(0.0, budget - spent * (1 + recipe.equalize))
+            plan = fitted(whole, costs, left, rounded=rounded)
+            kept = {
+                "plan": plan.to_json(),
+                "seconds": [one.seconds(costs, rounded) for one in (plan, whole)],
+            }
+            setting.keep(key, kept)
+        self._plan = Plan(**kept["plan"])
+        self._expected_s, uncut = kept["seconds"]
+        self._decided = time.monotonic()
+        self._left_out = self._plan.left_out(whole)
+        note = f"calibration: the steps of 'best' take about {uncut:.0f} s"
+        if self._left_out:
+            what = ", ".join(self._left_out)
+            self._steps.append(Step("left out to fit the budget", False, None, None, 0.0, what))
+            note += (
+                f", more than the budget of {material.budget_s:g} s; cut to about"
+                f" {self._expected_s:.0f} s: {what} (--budget none does all of it)"
+            )
+        material.feedback.note(note)
+
+    def _tried(self, state: _State, steps: int, progress: Progress) -> object:
+        setting = replace(self._distillation(steps), checks=1, progress=progress)
+        return learn(state.network, state.table, setting)
 
     def _step(
         self, name: str, state: _State, work: Callable[[_State], tuple[_State, str]]
@@ -181,7 +216,9 @@ class _Tuning:
 
     def _note(self, step: Step, state: _State) -> None:
         self._steps.append(step)
-        self._material.feedback.note(f"calibration: {step.line()}")
+        left = self._expected_s and self._expected_s - (time.monotonic() - self._decided)
+        more = f"; about {left:.0f} s more" if left >= _WORTH_TELLING_S else ""
+        self._material.feedback.note(f"calibration: {step.line()}{more}")
         self._observe(step, state.network, state.table)
 
     def _without_vector_convolutions(self, network: Network) -> tuple[Network, str]:
@@ -243,14 +280,14 @@ class _Tuning:
             table=state.table,
             input=material.input,
             outputs=material.outputs,
-            crops=material.search,
+            crops=material.search[: self._plan.crops or _FEWEST],
             threads=material.threads,
             journal=material.journal,
             progress=material.feedback.progress,
         )
 
     def _searched(self, state: _State, what: str = "") -> _State:
-        if not self._recipe.search:
+        if not self._plan.crops:
             return state
         return self._step(f"{what}thresholds by the outputs", state, self._search)
 
@@ -259,6 +296,7 @@ class _Tuning:
             self._setting(state),
             state.statistics,
             held_out=self._material.held_out,
+            rounds=int(self._plan.together),
             alone=alone,
         )
         table = with_thresholds(state.table, found.thresholds)
@@ -287,7 +325,7 @@ class _Tuning:
             state = self._with_table(state, with_thresholds(state.table, state.alone))
         choice = fp32_layers(self._setting(state), self._recipe.fp32_share)
         found = self._with_table(state, choice.table)
-        if self._recipe.search:
+        if self._plan.crops:
             found, _ = self._search(found, alone=False)
         share = sum(pick.macs_share for pick in choice.picks)
         reason = "chosen to stay in fp32: it costs the outputs the most for its share of the work"
@@ -305,29 +343,33 @@ class _Tuning:
             lambda: material.learned[:_ROUNDED],
             material.input,
             threads=material.threads,
+            total=min(_ROUNDED, len(material.learned)),
             progress=material.feedback.progress,
         )
         found = round_weights(state.network, state.table, sampling, options)
         return self._judged(found.network, state.calibration, state.statistics, state.origin), ""
 
     def _learned(self, state: _State) -> tuple[_State, str]:
-        material = self._material
-        setting = DistillSetting(
-            material.input,
-            material.outputs,
-            material.learned,
-            material.held_out,
-            teacher=material.network,
-            steps=self._recipe.learning,
-            threads=material.threads,
-            progress=material.feedback.progress,
-        )
+        setting = self._distillation(self._plan.learning)
         found = learn(state.network, state.table, setting)
         calibration = replace(
             state.calibration, table=found.table, thresholds=thresholds_of(found.table)
         )
         learned = self._judged(found.network, calibration, state.statistics, state.origin)
         return learned, f"after {found.report.step} of {setting.steps} steps"
+
+    def _distillation(self, steps: int) -> DistillSetting:
+        material = self._material
+        return DistillSetting(
+            material.input,
+            material.outputs,
+            material.learned,
+            material.held_out,
+            teacher=material.network,
+            steps=steps,
+            threads=material.threads,
+            progress=material.feedback.progress,
+        )
 
     def _with_table(self, state: _State, table: CalibrationTable) -> _State:
         calibration = replace(state.calibration, table=table, thresholds=thresholds_of(table))

@@ -368,7 +368,10 @@ def test_a_calibration_set_with_evaluation_images_is_refused(quantkit: Command) 
         (("calibrate", "--calib-set", "none"), "none.json: cannot be read"),
         (("quantize", "absent.table"), "absent.table: there is no such table"),
         (("sensitivity", "--project", "nowhere"), "cannot be read"),
-        (("sensitivity", "--budget", "soon"), "is no time: give one such as 30s, 5m or 1h"),
+        (
+            ("sensitivity", "--budget", "soon"),
+            "invalid --budget 'soon': expected 30s, 5m or 1h",
+        ),
         (("init",), "give one of --mmpose, --onnx, --ncnn or --demo"),
     ],
 )

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from quantkit.backends import first_forward
+from quantkit.calibration.provenance import read_provenance
 from quantkit.errors import BackendDied, InputError
 from quantkit.progress import Feedback
 from quantkit.project import Project, calibrating, load_project
@@ -10,6 +12,7 @@ from quantkit.project.calibrating import calibrate_model, ready_table
 from quantkit.project.calibration_request import CalibrationRequest
 from quantkit.project.choosing import choose_set
 from quantkit.project.selection_request import SelectionRequest
+from quantkit.tuning.recipe import Recipe
 from tests.projects import small_project
 
 FEW = CalibrationRequest(selection=SelectionRequest(count=3), method="minmax")
@@ -70,3 +73,44 @@ def test_a_network_that_crashes_ncnn_does_so_in_a_child(
             project, CalibrationRequest(selection=SelectionRequest(count=2)), feedback=Feedback()
         )
     assert not (project.tables_dir / "kl.table").exists()
+
+
+@pytest.mark.slow
+def test_a_table_that_was_cut_to_a_budget_is_reused_for_that_budget_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = CalibrationRequest(
+        recipe=Recipe(equalize=False, rounding=False, bias=False, learning=0),
+        selection=SelectionRequest(count=6),
+        budget_s=0.01,
+    )
+    calibrate_model(project, request, feedback=Feedback())
+    origin = read_provenance(project.tables_dir / "best.json")
+    assert origin.recipe is not None
+    assert origin.recipe["budget_s"] == 0.01
+    assert origin.recipe["left_out"] == ["thresholds by the outputs"]
+
+    def made_again(*arguments: object, **named: object) -> None:
+        raise BackendDied("it was made again")
+
+    monkeypatch.setattr(calibrating, "in_child", made_again)
+    notes: list[str] = []
+    calibrate_model(project, request, feedback=Feedback(note=notes.append))
+    assert any("table reused" in note for note in notes)
+    with pytest.raises(BackendDied):
+        calibrate_model(project, replace(request, budget_s=600.0), feedback=Feedback())
+
+
+@pytest.mark.slow
+def test_a_table_from_which_nothing_was_left_out_is_that_of_any_budget(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = CalibrationRequest(
+        recipe=Recipe(equalize=False, rounding=False, bias=False, learning=0),
+        selection=SelectionRequest(count=6),
+        budget_s=None,
+    )
+    calibrate_model(project, request, feedback=Feedback())
+    monkeypatch.setattr(calibrating, "in_child", lambda *a, **k: pytest.fail("made again"))
+    for seconds in (600.0, 0.01):
+        calibrate_model(project, replace(request, budget_s=seconds), feedback=Feedback())

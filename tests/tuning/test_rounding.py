@@ -54,6 +54,17 @@ def noise(network: Network, fp32: Network, seed: int = 50) -> float:
     return float(np.square(off).mean())
 
 
+def test_progress_counts_up_to_all_crops(network: Network, table: CalibrationTable) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        seen.append((done, total))
+
+    round_weights(network, table, replace(sampling(3), total=3, progress=progress))
+    assert seen[-1] == (3, 3)
+    assert all(done <= total for done, total in seen)
+
+
 def test_the_int8_network_errs_less_in_ncnn(network: Network, table: CalibrationTable) -> None:
     rounded = round_weights(network, table, sampling())
     plain = noise(quantize(network, table), network)

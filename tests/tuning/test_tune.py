@@ -280,3 +280,44 @@ def test_int8_outputs_that_are_never_finite_are_named_with_the_layer(
         patch.setattr(tuning, "quantize", infinite)
         with pytest.raises(InputError, match=r"not finite .* by any method; Convolution 'head'"):
             tune(material, NOTHING)
+
+
+def test_a_tiny_budget_says_what_it_leaves_out_and_is_no_worse_than_kl(material: Material) -> None:
+    notes: list[str] = []
+    short = replace(material, budget_s=0.01, feedback=Feedback(note=notes.append))
+    found = tune(short, Recipe())
+    assert "0 steps of learning instead of 300" in found.left_out
+    assert any("--budget none" in note for note in notes)
+    assert [one.name for one in found.steps if one.kept is False][:1] == [
+        "left out to fit the budget"
+    ]
+    kl = tune(replace(material, budget_s=None), NOTHING)
+    assert found.held_out_db is not None
+    assert kl.held_out_db is not None
+    assert found.held_out_db >= kl.held_out_db
+
+
+def test_without_a_budget_nothing_is_left_out(material: Material) -> None:
+    found = tune(material, UNLEARNED)
+    assert found.left_out == ()
+    assert all(one.name != "left out to fit the budget" for one in found.steps)
+
+
+def test_a_run_that_was_killed_goes_on_with_its_plan_to_the_same_bytes(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = 20.0
+    whole = tune(replace(material, budget_s=budget), UNLEARNED)
+
+    def killed(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("thresholds of each layer alone", 3):
+            raise KeyboardInterrupt
+
+    first = replace(material, budget_s=budget, journal=Journal(tmp_path / "j.jsonl"))
+    with pytest.raises(KeyboardInterrupt):
+        tune(replace(first, feedback=Feedback(killed)), UNLEARNED)
+    monkeypatch.setattr(tuning, "measured_costs", lambda *given: pytest.fail("measured again"))
+    second = tune(replace(first, journal=Journal(tmp_path / "j.jsonl")), UNLEARNED)
+    assert second.left_out == whole.left_out
+    assert second.calibration.table.text() == whole.calibration.table.text()
+    assert second.network.sha256 == whole.network.sha256
