@@ -27,7 +27,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-TableArgument = Annotated[Path, typer.Argument(help="Calibration table.")]
+TableArgument = Annotated[
+    Path, typer.Argument(help="Path of a calibration table, or the name of one in tables/.")
+]
 
 
 @app.command()
@@ -53,6 +55,7 @@ def check(
     from quantkit.report.table import findings_sentence
     from quantkit.storage import from_here, json_text
 
+    table = _located(table, project)
     model = _model(table, project, param, bin, size)
     with feedback() as shown:
         ranges = known_ranges(table, model, crops, shown)
@@ -81,6 +84,7 @@ def show(
     from quantkit.report.table import rows_table
     from quantkit.storage import from_here, json_text
 
+    table = _located(table, project)
     model = _model(table, project, param, bin, size)
     rows = table_file_rows(table, model)
     if as_json:
@@ -90,12 +94,18 @@ def show(
 
 
 @app.command()
-def diff(first: TableArgument, second: TableArgument, as_json: JsonOption = False) -> None:
+def diff(
+    first: TableArgument,
+    second: TableArgument,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show the layers that only one of two tables has, and the scales that differ."""
     from quantkit.project.table_files import diff_json, diff_table_files
     from quantkit.report.table import diff_table
     from quantkit.storage import json_text
 
+    first, second = _located(first, project), _located(second, project)
     found = diff_table_files(first, second)
     if as_json:
         typer.echo(json_text(diff_json(first, second, found)), nl=False)
@@ -166,6 +176,15 @@ def _against(model: "TableModel | None") -> str:
     if model is None:
         return "no model: only the lines were checked"
     return model.name if model.shapes else f"{model.name}; with --size also for 1-D convolutions"
+
+
+def _located(table: Path, project: Path | None) -> Path:
+    """Take a path as it is, and a name for a table of the project, where there is one."""
+    from quantkit.project import find_project, load_project
+    from quantkit.project.table_location import find_table
+
+    found = None if table.is_file() else project or find_project(Path.cwd())
+    return table if found is None else find_table(load_project(found), str(table))
 
 
 def _model(

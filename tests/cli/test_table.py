@@ -188,3 +188,17 @@ def test_thresholds_are_compared_with_a_few_crops_or_with_the_json(
     assert code == 1
     assert "times the largest value 3 in t.json" in out
     assert f"put {127 / 3:.6f} there" in out
+
+
+def test_a_table_of_the_project_goes_by_its_name(
+    table: CalibrationTable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = Path("project/tables/small/mine.table")
+    named.parent.mkdir(parents=True)
+    named.write_text(table.text())
+    project = ("--project", "project")
+    for command in (("check", "mine"), ("show", "mine"), ("diff", "mine", "t.table")):
+        assert quantkit(capsys, *command, *project)[0] == 0
+    code, _, err = quantkit(capsys, "show", "absent", *project)
+    assert code == 2
+    assert "tables/small/absent.table: cannot be read" in err
