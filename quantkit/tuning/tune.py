@@ -46,6 +46,7 @@ _ROUNDED = 64
 """Crops that rounding learns the layers' inputs from; with 8 it makes simplepose 5 dB worse."""
 _NEAR_DB = 3.0
 """How far the network as it is and equalized may differ for both to be searched."""
+_NOTHING = Recipe(equalize=False, search=False, rounding=False, bias=False, learning=0)
 _FEWEST = 4
 """Crops that choose layers for fp32 where none choose thresholds."""
 _WORTH_TELLING_S = 10.0
@@ -117,7 +118,7 @@ class _Tuning:
         state = self._begun()
         if self._plan.fp32:
             state = self._step("layers in fp32", state, self._mixed)
-        if self._recipe.rounding or self._recipe.bias:
+        if self._plan.rounding:
             state = self._step("rounding by each layer's output", state, self._rounded)
         if self._plan.learning:
             state = self._step("learning from the fp32 outputs", state, self._learned)
@@ -136,7 +137,7 @@ class _Tuning:
         first = Step(plain.origin, True, None, plain.db, _since(start), detail, plain.outputs)
         self._note(first, plain)
         self._decide(plain)
-        if not self._recipe.equalize:
+        if not self._plan.equalize:
             return self._searched(plain)
         start = time.monotonic()
         try:
@@ -156,8 +157,8 @@ class _Tuning:
         That is decided once: a run that was killed goes on with the plan that it had.
         """
         material, recipe = self._material, self._recipe
-        whole, rounded = self._plan, recipe.rounding or recipe.bias
-        if not (whole.crops or whole.fp32 or whole.learning) or not state.table.layers:
+        whole = self._plan
+        if whole == Plan.whole(_NOTHING, 0) or not state.table.layers:
             return
         setting = self._setting(state)
         key = content_key([setting.key, "plan", recipe.to_json(), material.budget_s])
@@ -165,14 +166,12 @@ class _Tuning:
         if kept is None:
             spent = time.monotonic() - self._start
             long = whole.learning >= LEAST_STEPS
-            costs = measured_costs(setting, partial(self._tried, state) if long else None)
-            budget = material.budget_s
-            # Equalization collects statistics once more.
-            left = None if budget is None else max(0.0, budget - spent * (1 + recipe.equalize))
-            plan = fitted(whole, costs, left, rounded=rounded)
+            costs = measured_costs(setting, spent, partial(self._tried, state) if long else None)
+            spent, budget = time.monotonic() - self._start, material.budget_s
+            plan = fitted(whole, costs, None if budget is None else max(0.0, budget - spent))
             kept = {
                 "plan": plan.to_json(),
-                "seconds": [one.seconds(costs, rounded) for one in (plan, whole)],
+                "seconds": [one.seconds(costs) for one in (plan, whole)],
             }
             setting.keep(key, kept)
         self._plan = Plan(**kept["plan"])

@@ -10,7 +10,8 @@ from quantkit.errors import Unavailable
 from quantkit.tuning.plan import Costs, Plan, _learning_costs, fitted
 from quantkit.tuning.recipe import Recipe
 
-COSTS = Costs(layers=100, forward=0.1, behind=0.05, step=2.0, checks=20.0)
+COSTS = Costs(layers=100, calibration=20.0, behind=0.05, step=2.0, checks=20.0)
+NOTHING = Recipe(equalize=False, search=False, rounding=False, bias=False, learning=0)
 WHOLE = Plan.whole(Recipe(fp32_share=0.02), crops=32)
 
 
@@ -21,26 +22,29 @@ def test_nothing_is_left_out_without_a_budget_or_of_what_fits() -> None:
 
 
 def test_a_plan_without_steps_that_cost_anything_is_whole_in_no_time() -> None:
-    bare = Plan.whole(Recipe(search=False, learning=0), crops=32)
-    assert fitted(bare, COSTS, 0.0, rounded=False) == bare
+    bare = Plan.whole(NOTHING, crops=32)
+    assert fitted(bare, COSTS, 0.0) == bare
 
 
 @given(st.floats(0, 5000), st.floats(0, 5000))
 def test_more_time_never_leaves_more_of_the_search_out(one: float, other: float) -> None:
     less, more = (fitted(WHOLE, COSTS, seconds) for seconds in sorted((one, other)))
     assert less.crops <= more.crops
-    assert (less.both, less.together) <= (more.both, more.together)
+    for what in ("equalize", "rounding", "both", "together"):
+        assert getattr(less, what) <= getattr(more, what)
 
 
-@given(st.floats(60, 5000))
+@given(st.floats(0, 5000))
 def test_a_plan_fits_the_time_that_it_was_cut_to(seconds: float) -> None:
     assert fitted(WHOLE, COSTS, seconds).seconds(COSTS) <= seconds
 
 
-def test_no_time_leaves_out_all_but_rounding() -> None:
+def test_no_time_leaves_out_everything() -> None:
     least = fitted(WHOLE, COSTS, 0.0)
-    assert least == Plan(crops=0, both=False, together=False, fp32=False, learning=0)
+    assert least == Plan.whole(NOTHING, crops=32)
     assert least.left_out(WHOLE) == (
+        "equalization",
+        "rounding by each layer's output",
         "thresholds by the outputs",
         "layers in fp32",
         "0 steps of learning instead of 300",
