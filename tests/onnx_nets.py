@@ -152,6 +152,36 @@ def foreign_int8(path: Path) -> OnnxFile:
     return file
 
 
+def signed_qlinear_conv(path: Path) -> OnnxFile:
+    """Write one convolution of int8 inputs as onnxruntime.quantization's QOperator format does."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "step": np.float32(0.05),
+        "zero": np.int8(-3),
+        "weight": rng.integers(-127, 128, (4, 3, 3, 3), np.int8),
+        "weight_step": np.float32(0.01),
+        "weight_zero": np.int8(0),
+        "out_step": np.float32(0.25),
+    }
+    scales = ["weight", "weight_step", "weight_zero", "out_step", "zero"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", "step", "zero"], ["int8"]),
+        helper.make_node("QLinearConv", ["int8", "step", "zero", *scales], ["sums"], pads=[1] * 4),
+        helper.make_node("DequantizeLinear", ["sums", "out_step", "zero"], ["maps"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "signed",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, *SHAPE])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, [1, 4, *SHAPE[1:]])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    # The reference implementation knows QuantizeLinear from this version on.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    onnx.save(model, path)
+    return OnnxFile(path, "image", ("maps",))
+
+
 def onnx_crops(count: int, seed: int = 1) -> list[NDArray[np.float32]]:
     """Inputs for `small_onnx`."""
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.storage import content_key, sha256_file
 
 _TOOLS: Final = ("torch", "mmpose", "mmdeploy", "onnx", "onnxsim", "pnnx", "ncnn", "onnxruntime")
-_EDITION: Final = 1
+_EDITION: Final = 2
 """Raised when a conversion itself changes."""
 
 

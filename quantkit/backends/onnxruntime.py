@@ -1,5 +1,6 @@
 """ONNX Runtime on the CPU."""
 
+import re
 from importlib.metadata import version
 from typing import Self
 
@@ -55,12 +56,15 @@ class OnnxruntimeSession:
         options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(
-                str(file.path), options, providers=["CPUExecutionProvider"]
-            )
+            session = _open(file, options)
         except Exception as error:
-            message = f"ONNX Runtime cannot load it: {str(error).splitlines()[0]}"
-            raise InputError(message, path=file.path) from error
+            # With sums in 32 bits its fusions write QLinearConv of signed inputs, which it lacks.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+            try:
+                session = _open(file, options)
+            except Exception:
+                message = f"ONNX Runtime cannot load it: {_reason(error)}"
+                raise InputError(message, path=file.path) from error
         return cls(session, file, threads, precision)
 
     def run(self, tensor: Tensor) -> tuple[Tensor, ...]:
@@ -68,6 +72,16 @@ class OnnxruntimeSession:
         batch = np.ascontiguousarray(tensor, np.float32)[None]
         outputs = self._session.run(list(self.outputs), {self._input: batch})
         return tuple(np.asarray(output, np.float32)[0] for output in outputs)
+
+
+def _open(file: OnnxFile, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(file.path), options, providers=["CPUExecutionProvider"])
+
+
+def _reason(error: Exception) -> str:
+    # Before the reason it gives a number of its own and the path, which the caller says.
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : |Load model from .* failed: ?", "", line)
 
 
 def _input_shape(session: onnxruntime.InferenceSession, file: OnnxFile) -> Shape:

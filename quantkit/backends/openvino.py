@@ -60,7 +60,7 @@ class OpenvinoSession:
         try:
             compiled = openvino.Core().compile_model(str(file.path), "CPU", settings)
         except RuntimeError as error:
-            message = f"OpenVINO cannot load it: {_last_line(error)}"
+            message = f"OpenVINO cannot load it: {_reason(error)}"
             raise InputError(message, path=file.path) from error
         return cls(compiled, file, threads, precision)
 
@@ -105,5 +105,8 @@ def _input_shape(compiled: Any, file: OnnxFile) -> Shape:
     return tuple(size.get_length() if size.is_static else None for size in shape)[1:]
 
 
-def _last_line(error: Exception) -> str:
-    return next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason")
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # What follows from an operator that it does not know comes after that.
+    unknown = (line.removeprefix("-- ") for line in lines if "No conversion rule" in line)
+    return next(unknown, lines[-1] if lines else type(error).__name__)

@@ -64,6 +64,8 @@ def _natural_width(table: Table) -> int:
 
 
 def _caption(comparison: Comparison) -> str:
+    if comparison.baseline is None:
+        return "No backend ran."
     oks = "OKS: mean similarity of the keypoints to the baseline's. "
     if comparison.has_labels:
         text = f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. {oks}"

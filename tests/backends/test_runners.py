@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import load, save
 
 from quantkit.backends import BACKENDS, BackendName, availability, latency, open_runner
 from quantkit.backends.process import ProcessRunner
@@ -14,7 +15,7 @@ from quantkit.errors import BackendDied, InputError, Unavailable
 from quantkit.model.export.to_ncnn import onnx_to_ncnn
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from tests.nets import crop, small_network, write_pair
-from tests.onnx_nets import SHAPE, onnx_crops, reference_outputs, small_onnx
+from tests.onnx_nets import SHAPE, onnx_crops, reference_outputs, signed_qlinear_conv, small_onnx
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,32 @@ def test_a_file_that_is_no_network_is_named(name: BackendName, tmp_path: Path) -
         pytest.skip(str(availability(name)))
     with pytest.raises(InputError, match=r"text\.onnx: .* cannot load it"):
         open_runner(name, OnnxFile(path, "image", ("heatmap",)))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_operator_that_a_backend_lacks_is_named(
+    name: BackendName, onnx: OnnxFile, tmp_path: Path
+) -> None:
+    if availability(name):
+        pytest.skip(str(availability(name)))
+    model = load(onnx.path)
+    next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Swallow"
+    path = tmp_path / "unknown.onnx"
+    save(model, path)
+    with pytest.raises(InputError, match=r"unknown\.onnx: .* cannot load it: .*Swallow") as caught:
+        open_runner(name, OnnxFile(path, onnx.input, onnx.outputs))
+    assert str(caught.value).count("unknown.onnx") == 1
+
+
+def test_onnxruntime_runs_convolutions_of_signed_inputs(tmp_path: Path) -> None:
+    file = signed_qlinear_conv(tmp_path / "signed.onnx")
+    crop = onnx_crops(1)[0]
+    with open_runner("onnxruntime", file) as runner:
+        (got,) = runner.run(crop)
+    steps = np.abs(got - reference_outputs(file, crop)[0]) / 0.25
+    # What lies half-way between two steps may be rounded to either.
+    assert steps.max() <= 1
+    assert np.mean(steps > 0) < 0.01
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])

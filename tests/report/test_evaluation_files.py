@@ -257,3 +257,11 @@ def test_a_table_without_labels_names_the_baseline_and_what_did_not_run() -> Non
     lines = [line.split() for line in shown.get().splitlines()]
     assert ["ncnn", "baseline", "1.00"] in lines
     assert ["tensorrt", "unavailable"] in lines
+
+
+def test_a_table_of_backends_that_did_not_run_compares_with_none() -> None:
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(evaluation_table(replace(COMPARISON, baseline=None, rows=(ABSENT,))))
+    assert "None" not in shown.get()
+    assert "No backend ran." in shown.get()

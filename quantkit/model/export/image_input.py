@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from quantkit.errors import InputError
+from quantkit.model.export.repair import outputs_at
 
 _CHANNELS: Final = (1, 3)
 _TO_FLOAT: Final = ("FLOAT16", "DOUBLE", "UINT8")
@@ -136,17 +137,8 @@ def _feed(graph: Any, image: ImageInput) -> None:
 
 def _turned_outputs(model: Any, shape: Sequence[int]) -> list[Any]:
     """Find the outputs (1, h, w, maps) whose h and w are the image's in small."""
-    import onnx
-
     channels, *image = shape
-    fixed = type(model).FromString(model.SerializeToString())
-    given = fixed.graph.input[0].type.tensor_type.shape.dim
-    for dim, side in zip(given, (1, *image, channels), strict=True):
-        dim.dim_value = side
-    for value in fixed.graph.output:
-        if not all(d.dim_value for d in value.type.tensor_type.shape.dim):
-            value.type.tensor_type.ClearField("shape")
-    known = onnx.shape_inference.infer_shapes(fixed, data_prop=True).graph.output
+    known = outputs_at(model, (1, *image, channels))
     found = []
     for value, told in zip(model.graph.output, known, strict=True):
         dims = [d.dim_value for d in told.type.tensor_type.shape.dim]

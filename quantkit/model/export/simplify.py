@@ -103,7 +103,7 @@ def convert(
     import onnx
 
     from quantkit.model.export.image_input import take_plain_images
-    from quantkit.model.export.repair import repair
+    from quantkit.model.export.repair import repair, tell_outputs
 
     model = read_onnx(Path(path))
     notes = repair(model)
@@ -114,6 +114,7 @@ def convert(
         raise InputError(str(error), path=path) from error
     if simplify and shape is not None:
         onnxsim = require("onnxsim", extra="torch", purpose="The ONNX simplification")
+        tell_outputs(model, (1, *shape))
         try:
             model, same = onnxsim.simplify(model, overwrite_input_shapes={input: [1, *shape]})
         except Exception as error:

@@ -11,7 +11,7 @@ from quantkit.model.export.simplify import repair_onnx, simplify_onnx
 from quantkit.model.export.to_ncnn import onnx_to_ncnn
 from quantkit.model.network import read_network
 from quantkit.model.source import OnnxFile
-from tests.onnx_nets import SHAPE, onnx_crops, reference_outputs, small_onnx
+from tests.onnx_nets import SHAPE, image_net, onnx_crops, reference_outputs, small_onnx
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +57,28 @@ def test_batch_norms_of_mxnet_become_spatial(tmp_path: Path) -> None:
     assert [value.name for value in model.graph.input] == ["image"]
     onnx.checker.check_model(model)
     assert repair(model) == ()
+
+
+def test_an_old_file_with_its_weights_in_the_graph_alone_can_be_simplified(
+    source: OnnxFile, tmp_path: Path
+) -> None:
+    model = onnx.load(source.path)
+    model.ir_version = 3
+    onnx.save(model, source.path)
+    simple, _ = simplify_onnx(source, tmp_path / "simple.onnx", SHAPE)
+    crop = onnx_crops(1)[0]
+    for one, other in zip(
+        reference_outputs(source, crop), reference_outputs(simple, crop), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_outputs_without_a_shape_can_be_simplified(tmp_path: Path) -> None:
+    dims = ("n", 3, "h", "w")
+    file = image_net(tmp_path / "open.onnx", dims, {"map": (5, 4)}, open_outputs=True)
+    simple, _ = simplify_onnx(file, tmp_path / "simple.onnx", SHAPE)
+    shape = onnx.load(simple.path).graph.output[0].type.tensor_type.shape
+    assert [dim.dim_value for dim in shape.dim] == [1, 5, 8, 6]
 
 
 def test_a_wrong_input_name_is_named(source: OnnxFile, tmp_path: Path) -> None:
