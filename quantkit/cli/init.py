@@ -41,7 +41,7 @@ def init(
     output: Annotated[
         list[str] | None, typer.Option(help="Output of the head; twice for SimCC, x and then y.")
     ] = None,
-    head: Annotated[str | None, typer.Option(help="Type of the head: heatmap or simcc.")] = None,
+    head: Annotated[str | None, typer.Option(help="Head: heatmap, simcc or none.")] = None,
     decode: Annotated[
         str | None, typer.Option(help="Its decoding: default, dark, udp or udp_combined.")
     ] = None,

@@ -52,6 +52,20 @@ def keypoint_distances(
     return distances
 
 
+def mean_and_p95(distances: Doubles) -> tuple[float | None, float | None]:
+    """Take the mean and the 95th percentile of all distances; None of none.
+
+    Example:
+        >>> mean_and_p95(np.array([[1.0, 3.0]]))
+        (2.0, 2.9)
+        >>> mean_and_p95(np.zeros((4, 0)))
+        (None, None)
+    """
+    if not distances.size:
+        return None, None
+    return round(float(distances.mean()), 4), round(float(np.percentile(distances, 95)), 4)
+
+
 def label_similarity(predictions: Predictions, dataset: PoseDataset) -> Doubles:
     """Similarity of a network's keypoints to the labels.
 

@@ -33,6 +33,7 @@ def decode(
 
     Returns:
         x, y in input pixels, shape (keypoints, 2), and the confidences, shape (keypoints,).
+        A head of type `none` has none of them.
 
     Raises:
         InputError: Number or shape of the outputs does not fit the head.
@@ -42,6 +43,8 @@ def decode(
     for one in (outputs,) if mirrored is None else (outputs, mirrored):
         _check_shapes(one, head, spec)
         _check_finite(one)
+    if head.type == "none":
+        return np.zeros((0, 2)), np.zeros(0, np.float32)
     if mirrored is not None:
         outputs = _average(outputs, mirrored, head)
     if head.type == "simcc":
@@ -121,6 +124,8 @@ def _from_last_pixel(positions: Array, heatmaps: Array, spec: InputSpec) -> Floa
 
 
 def _check_shapes(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> None:
+    if head.type == "none":
+        return
     shapes = [output.shape for output in outputs]
     count = 0
     if head.type == "heatmap":

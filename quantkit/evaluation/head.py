@@ -5,7 +5,7 @@ from typing import Literal
 
 from quantkit.data.coco_file import KEYPOINTS
 
-HeadType = Literal["heatmap", "simcc"]
+HeadType = Literal["heatmap", "simcc", "none"]
 Decode = Literal["default", "dark", "udp", "udp_combined"]
 
 
@@ -15,11 +15,11 @@ class HeadSpec:
 
     Attributes:
         type: `heatmap`: one output (keypoints, height, width); `simcc`: two, (keypoints, bins
-            along x) and (keypoints, bins along y).
+            along x) and (keypoints, bins along y); `none`: outputs of which no keypoints are read.
         decode: How a maximum is refined. Of a heatmap: `default` (a quarter pixel), `dark`, `udp`
             or `udp_combined` (by two maps of offsets a keypoint: the output has three times as
             many maps). Of a simcc head: `default` (not at all) or `dark`.
-        keypoints: How many keypoints the network gives.
+        keypoints: How many keypoints the network gives; 0 for a head of type `none`.
         simcc_split_ratio: Bins per input pixel of a simcc head.
         blur_kernel_size: Gaussian of a heatmap's `dark`, `udp` and `udp_combined` in heatmap
             pixels: 11 for a heatmap that was trained with sigma 2, 17 for sigma 3.
@@ -45,6 +45,11 @@ class HeadSpec:
     def has_sigmas(self) -> bool:
         """Whether OKS and AP are defined, which COCO does for its own 17 keypoints."""
         return self.keypoints == KEYPOINTS
+
+    @property
+    def keypoints_text(self) -> str:
+        """How many keypoints a message says that there are."""
+        return str(self.keypoints) if self.keypoints else "none that are read"
 
     @property
     def maps(self) -> int:

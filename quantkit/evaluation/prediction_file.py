@@ -34,4 +34,7 @@ def read_predictions(path: Path, key: str) -> Predictions | None:
     value = read_json(path)
     if not isinstance(value, dict) or value.get(_KEY) != key:
         return None
-    return Predictions(**{name: np.array(value[name], kind) for name, kind in _TYPES.items()})
+    arrays = {name: np.array(value[name], kind) for name, kind in _TYPES.items()}
+    # JSON does not keep the shape of no keypoints.
+    arrays["keypoints"] = arrays["keypoints"].reshape(*arrays["scores"].shape, 2)
+    return Predictions(**arrays)

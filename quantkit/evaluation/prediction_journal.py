@@ -55,7 +55,7 @@ def _prediction(value: dict[str, Any]) -> PersonPrediction:
     return PersonPrediction(
         annotation_id=value["annotation_id"],
         image_id=value["image_id"],
-        keypoints=np.array(value["keypoints"], np.float64),
+        keypoints=np.array(value["keypoints"], np.float64).reshape(-1, 2),
         scores=np.array(value["scores"], np.float32),
         crop_area=value["crop_area"],
     )

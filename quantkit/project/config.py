@@ -1,5 +1,6 @@
 """quantkit.toml: the model, the preprocess, the head and the data sets. Nothing else reads it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast, get_args
@@ -35,11 +36,17 @@ _NORMALISATION: Final = (
 )
 _HINTS: Final = {
     "input": dict.fromkeys(("mean", "std", "color"), _NORMALISATION),
-    "head": {"type": "fill in heatmap or simcc, or run init again with --overwrite and --head"},
+    "head": {"type": "fill in heatmap, simcc or none, or run init again with --head --overwrite"},
     "source": {
         "outputs": "fill in the list of the outputs that the head decodes (of a SimCC head x, then"
         " y), or run init again with --overwrite and --output NAME"
     },
+}
+
+_DECODES: Final[Mapping[HeadType, tuple[str, ...]]] = {
+    "heatmap": get_args(Decode),
+    "simcc": ("default", "dark"),
+    "none": ("default",),
 }
 
 
@@ -157,9 +164,10 @@ def load_project(path: Path, *, flip_test: bool = False) -> Project:
         name=name,
         source=source,
         input=_input(inputs, defaults[0] if defaults else None),
-        head=replace(
+        head=_with_keypoints(
             _head(head, defaults[1] if defaults else None, flip_test=flip_test),
-            keypoints=_keypoints(top.section("keypoints"), defaults[1] if defaults else None),
+            top.section("keypoints"),
+            defaults[1] if defaults else None,
         ),
         val=_data(data.section("val"), root, evaluated=True),
         calibration=_data(data.section("calibration"), root, evaluated=False),
@@ -167,7 +175,7 @@ def load_project(path: Path, *, flip_test: bool = False) -> Project:
     if flip_test and not project.head.has_sigmas:
         message = (
             f"the flip test knows the pairs of COCO's {KEYPOINTS} keypoints, this network has"
-            f" {project.head.keypoints}: leave it off"
+            f" {project.head.keypoints_text}: leave it off"
         )
         raise InputError(message, path=path)
     data.close()
@@ -295,7 +303,7 @@ def _input(section: Section, default: InputSpec | None) -> InputSpec:
 
 def _head(section: Section, default: HeadSpec | None, *, flip_test: bool) -> HeadSpec:
     kind = section.choice("type", get_args(HeadType), default.type if default else None)
-    decodes = get_args(Decode) if kind == "heatmap" else ("default", "dark")
+    decodes = _DECODES[cast("HeadType", kind)]
     decode = section.choice("decode", decodes, default.decode if default else "default")
     default = default or HeadSpec()
     spec = HeadSpec(
@@ -310,6 +318,13 @@ def _head(section: Section, default: HeadSpec | None, *, flip_test: bool) -> Hea
     )
     section.close()
     return spec
+
+
+def _with_keypoints(head: HeadSpec, section: Section, default: HeadSpec | None) -> HeadSpec:
+    if head.type == "none":
+        section.close()
+        return replace(head, keypoints=0)
+    return replace(head, keypoints=_keypoints(section, default))
 
 
 def _keypoints(section: Section, default: HeadSpec | None) -> int:

@@ -6,15 +6,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from quantkit.backends import BACKENDS, BackendName
 from quantkit.backends.artifact import Artifact
 from quantkit.backends.names import precision
 from quantkit.data.coco import PoseDataset
 from quantkit.data.coco_file import KEYPOINTS
 from quantkit.errors import InputError, Unavailable
-from quantkit.evaluation.agreement import agreement, by_keypoint, keypoint_distances, mean_oks
+from quantkit.evaluation.agreement import (
+    agreement,
+    by_keypoint,
+    keypoint_distances,
+    mean_and_p95,
+    mean_oks,
+)
 from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.evaluation.comparison import Comparison, Row, Until
 from quantkit.evaluation.until import growing_parts, is_within
@@ -72,7 +76,7 @@ def evaluate_backends(
     if labels and not project.head.has_sigmas:
         message = (
             f"eval against labels knows COCO's {KEYPOINTS} keypoints, this network has"
-            f" {project.head.keypoints}: use --no-labels"
+            f" {project.head.keypoints_text}: use --no-labels"
         )
         raise InputError(message)
     names = _known(backends or BACKENDS)
@@ -191,11 +195,12 @@ def _against(job: Job, one: Measured, reference: Measured) -> Row:
     if one.predictions is None or reference.predictions is None:
         return one.row
     distances = keypoint_distances(one.predictions, reference.predictions, job.project.input.size)
+    mean, most = mean_and_p95(distances)
     row = replace(
         one.row,
         sqnr_db=_sqnr(one, reference),
-        keypoint_distance_mean=round(float(distances.mean()), 4),
-        keypoint_distance_p95=round(float(np.percentile(distances, 95)), 4),
+        keypoint_distance_mean=mean,
+        keypoint_distance_p95=most,
         keypoint_distance=by_keypoint(distances),
     )
     if job.project.head.has_sigmas:

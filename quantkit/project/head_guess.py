@@ -31,7 +31,6 @@ class HeadGuess:
         split_ratio: Bins per input pixel of a simcc head.
         candidates: The outputs of which some are to be named.
         remark: What the shapes do not settle, or that no head fits; empty where all is clear.
-        readable: Whether quantkit can decode it.
     """
 
     outputs: tuple[str, ...] | None
@@ -41,7 +40,6 @@ class HeadGuess:
     split_ratio: float = 2.0
     candidates: tuple[str, ...] = ()
     remark: str = ""
-    readable: bool = True
 
 
 def guess_head(
@@ -77,6 +75,8 @@ def guess_head(
             raise InputError(message)
     if chosen:
         outputs = {name: outputs[name] for name in chosen}
+    if head == "none":
+        return HeadGuess(tuple(outputs), "none", keypoints=0, candidates=tuple(outputs))
     guess = None
     if head != "heatmap":
         guess = _simcc(outputs, size, ordered=bool(chosen))
@@ -197,10 +197,10 @@ def _unknown(
         remark = f"the shapes of the outputs ({_listed(outputs)}) are not known"
         return HeadGuess(names if settled else None, head, candidates=names, remark=remark)
     remark = (
-        f"neither heatmaps nor SimCC at input {_x(size)}: {_shown(outputs)}; calibrate and quantize"
-        " go by SQNR, eval and sensitivity cannot read keypoints from it"
+        f"neither heatmaps nor SimCC at input {_x(size)}: {_shown(outputs)}; no keypoints are read,"
+        " calibrate, sensitivity and eval --no-labels go by the SQNR of each output"
     )
-    return HeadGuess(names, "heatmap", candidates=names, remark=remark, readable=False)
+    return HeadGuess(names, "none", keypoints=0, candidates=names, remark=remark)
 
 
 def _without_batch(shape: Shape) -> Shape:

@@ -105,7 +105,7 @@ def mix_table(
     if request.bounds.max_drop is not None and not project.head.has_sigmas:
         message = (
             f"--max-drop bounds the AP, which is defined for COCO's {KEYPOINTS} keypoints; this"
-            f" network has {project.head.keypoints}: use --min-sqnr"
+            f" network has {project.head.keypoints_text}: use --min-sqnr"
         )
         raise InputError(message)
     path = table_path(project, request.name)

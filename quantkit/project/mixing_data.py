@@ -4,12 +4,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from quantkit.data.coco import Person, load_dataset
 from quantkit.data.preprocess import crops
 from quantkit.errors import BackendDied, InputError
-from quantkit.evaluation.agreement import agreement, keypoint_distances, mean_oks
+from quantkit.evaluation.agreement import agreement, keypoint_distances, mean_and_p95, mean_oks
 from quantkit.evaluation.bootstrap import drop_interval
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import ready_table
@@ -89,7 +87,9 @@ def confirmed(project: Project, table: str, threads: int, feedback: Feedback) ->
     oks = None
     if project.head.has_sigmas:
         oks = mean_oks(agreement(after.predictions, before.predictions, val))
-    apart = keypoint_distances(after.predictions, before.predictions, project.input.size)
+    mean, most = mean_and_p95(
+        keypoint_distances(after.predictions, before.predictions, project.input.size)
+    )
     drop, interval = None, None
     if before.matches is not None and after.matches is not None:
         assert before.row.ap is not None
@@ -103,8 +103,8 @@ def confirmed(project: Project, table: str, threads: int, feedback: Feedback) ->
         ap_drop=drop,
         ap_drop_ci=interval,
         oks_vs_fp32=oks,
-        keypoint_distance_mean=round(float(apart.mean()), 4),
-        keypoint_distance_p95=round(float(np.percentile(apart, 95)), 4),
+        keypoint_distance_mean=mean,
+        keypoint_distance_p95=most,
     )
 
 

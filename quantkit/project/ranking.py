@@ -61,7 +61,7 @@ def rank_layers(
     if effort.ap_crops and not project.head.has_sigmas:
         feedback.note(
             f"sensitivity: OKS and AP are defined for COCO's {KEYPOINTS} keypoints, this network"
-            f" has {project.head.keypoints}: ranked without them, as by --ap-crops 0"
+            f" has {project.head.keypoints_text}: ranked without them, as by --ap-crops 0"
         )
         effort = replace(effort, ap_crops=0)
     calibrated = ready_table(project, table, threads=workers, feedback=feedback)

@@ -179,7 +179,7 @@ class Start:
             if self.shift_heatmap is not None:
                 shift = str(self.shift_heatmap).lower()
                 lines.append(f"shift_heatmap = {shift}    # of the flip test, which is off")
-        if head.keypoints != KEYPOINTS:
+        if head.keypoints not in (0, KEYPOINTS):
             lines += ["", "[keypoints]", f"count = {head.keypoints}"]
         return "\n".join(lines) + "\n"
 
@@ -330,7 +330,7 @@ def _start(name: str, source: str, entries: str, interface: Interface, answers: 
     questions = _questions(interface, answers, guess)
     unanswered = tuple(question.key for question in questions)
     notes = interface.notes + tuple(filter(None, (guess.remark,)))
-    if guess.readable and guess.outputs:
+    if guess.type != "none" and guess.outputs:
         notes += _keypoint_notes(guess.keypoints)
     if unanswered:
         notes += (_still_open(unanswered),)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantkit.errors import InputError, NotFinite
+from quantkit.evaluation.agreement import mean_and_p95
 from quantkit.evaluation.ap_drop import ApDrop
 from quantkit.evaluation.oks import oks
 from quantkit.evaluation.placing import placed
@@ -52,17 +53,17 @@ class Judge:
         except NotFinite:
             # A head such as udp's finds no place for a keypoint on a heatmap of zeros.
             return Effect(found.sqnr_db, found.cosine, peak_noise_db=peaks)
-        shifts = np.linalg.norm(inside - self._inside, axis=2)
+        mean, most = mean_and_p95(np.linalg.norm(inside - self._inside, axis=2))
         drop, interval = self._ap.of(predictions) if self._ap else (None, None)
         return Effect(
             sqnr_db=found.sqnr_db,
             cosine=found.cosine,
-            peak_shift_px=round(float(shifts.mean()), 4),
+            peak_shift_px=mean,
             oks_drop=self._oks_drop(predictions),
             ap_drop=drop,
             ap_drop_ci=interval,
             peak_noise_db=peaks,
-            peak_shift_p95_px=round(float(np.percentile(shifts, 95)), 4),
+            peak_shift_p95_px=most,
         )
 
     def _oks_drop(self, predictions: Predictions) -> float | None:

@@ -204,7 +204,7 @@ def test_the_project_of_the_nearest_folder_above_is_found(tmp_path: Path) -> Non
         ("[1.0, 2.0, 3.0]", '"?"', r"\[input\] mean: fill in .*--mean 123.675 116.28 103.53 --std"),
         ("[4, 5, 6]", '"?"', r"\[input\] std: fill in"),
         ('"rgb"', '"?"', r"\[input\] color: fill in"),
-        ('type = "heatmap"', 'type = "?"', r"\[head\] type: fill in heatmap or simcc"),
+        ('type = "heatmap"', 'type = "?"', r"\[head\] type: fill in heatmap, simcc or none"),
         ('["heat"]', '"?"', r"\[model.ncnn\] outputs: fill in .*--output NAME"),
         ("mean = [1.0, 2.0, 3.0]\n", "", r"\[input\] mean: is missing: fill in what"),
         ('color = "rgb"\n', "", r"\[input\] color: is missing"),

@@ -121,7 +121,7 @@ def test_the_batch_axis_that_pnnx_leaves_is_seen_through() -> None:
 
 def test_a_heatmap_may_be_larger_than_the_image() -> None:
     guess = guess_head({"hm": (17, 128, 96)}, (48, 64))
-    assert (guess.type, guess.readable) == ("heatmap", True)
+    assert guess.type == "heatmap"
 
 
 def test_very_many_maps_are_remarked_on() -> None:
@@ -133,8 +133,8 @@ def test_very_many_maps_are_remarked_on() -> None:
 @pytest.mark.parametrize("shape", [(34,), (17, 2), (1, 17, 3), (17, 12, 16), (2048, 1, 1)])
 def test_what_no_head_fits_is_said(shape: Shape) -> None:
     guess = guess_head({"o": shape}, (48, 64))
-    assert not guess.readable
-    assert "cannot read keypoints" in guess.remark
+    assert (guess.type, guess.keypoints) == ("none", 0)
+    assert "no keypoints are read" in guess.remark
     with pytest.raises(InputError, match="--head simcc does not fit"):
         guess_head({"o": shape}, (48, 64), head="simcc")
 
@@ -148,4 +148,4 @@ def test_unknown_shapes_leave_the_head_open() -> None:
 
 def test_the_same_bins_at_the_wrong_size_are_no_simcc() -> None:
     guess = guess_head({"x": (17, 384), "y": (17, 512)}, (256, 256))
-    assert not guess.readable
+    assert (guess.type, guess.keypoints) == ("none", 0)

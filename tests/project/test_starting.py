@@ -181,7 +181,7 @@ def test_a_size_that_the_weights_contradict_is_refused(tmp_path: Path) -> None:
     files = write_pair(net.build(), tmp_path)
     answers = replace(TRAINED, size=(32, 32))
     start = start_from_ncnn(files.param, files.bin, tmp_path, answers)
-    assert "cannot read keypoints" in start.remark
+    assert "no keypoints are read" in start.remark
     with pytest.raises(InputError, match=r"'fc' takes 256 values, its input has 1024: is the inp"):
         start_from_ncnn(files.param, files.bin, tmp_path, replace(answers, size=(64, 64)))
 
