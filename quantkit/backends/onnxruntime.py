@@ -89,6 +89,10 @@ def _input_shape(session: onnxruntime.InferenceSession, file: OnnxFile) -> Shape
     if file.input not in shapes:
         message = f"has no input '{file.input}', only {', '.join(shapes)}"
         raise InputError(message, path=file.path)
+    batch = shapes[file.input][0] if shapes[file.input] else None
+    if isinstance(batch, int) and batch != 1:
+        message = f"fixes the batch at {batch}: export it with a batch of 1"
+        raise InputError(message, path=file.path)
     known = [node.name for node in session.get_outputs()]
     for name in file.outputs:
         if name not in known:

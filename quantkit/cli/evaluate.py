@@ -84,7 +84,7 @@ def evaluate(
         reason = comparison.unmeasured(None if all_backends else tuple(backend or ()))
         if reason is not None:
             raise GateFailed(f"the drop is not known: {reason}")
-    _require(row for row in failed if backend)
+    _require(row for row in failed if backend or row.is_of_a_file)
     if max_drop is not None and (over := comparison.over(max_drop)):
         worst = "; ".join(f"{row.backend} {row.ap_drop:+.4f}" for row in over)
         raise GateFailed(f"AP drop over {max_drop}: {worst}")

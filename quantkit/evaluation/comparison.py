@@ -79,6 +79,11 @@ class Row:
     size_mb: float | None = None
     description: str | None = None
 
+    @property
+    def is_of_a_file(self) -> bool:
+        """Whether its network is a file that was named for this evaluation, not the project's."""
+        return ":" in self.backend
+
     def with_figures(self, figures: CocoFigures) -> Self:
         """Fill in COCO's ten figures."""
         return replace(self, **asdict(figures))
@@ -162,24 +167,18 @@ class Comparison:
 
         Args:
             names: The rows that were asked for; None for all of them, of which one in int8 has to
-                be measured.
+                be measured. Those of files are always asked for.
 
         Returns:
             The reason; None where there is an answer.
         """
         rows = [row for row in self.rows if row.backend != self.baseline]
-        asked = [
-            row for row in rows if (row.backend in names if names else row.precision == "int8")
-        ]
-        missing = [row for row in asked if row.ap_drop is None]
-        why: dict[str, list[str]] = {}
-        for row in missing:
-            why.setdefault(row.reason or "no labels", []).append(row.backend)
-        reasons = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in why.items())
-        if not names and len(missing) == len(asked):
-            return f"no int8 row was measured ({reasons or 'but the baseline'})"
-        if names and missing:
-            return f"not every row was measured ({reasons})"
+        int8 = [row for row in rows if row.precision == "int8"]
+        if names is None and all(row.ap_drop is None for row in int8):
+            return f"no int8 row was measured ({_reasons(int8) or 'but the baseline'})"
+        named = [row for row in rows if row.is_of_a_file or row.backend in (names or ())]
+        if missing := [row for row in named if row.ap_drop is None]:
+            return f"not every row was measured ({_reasons(missing)})"
         measured = any(row.ap_drop is not None for row in rows)
         return None if measured else "nothing was measured but the baseline"
 
@@ -195,6 +194,13 @@ class Comparison:
     def text(self) -> str:
         """Write the file's content."""
         return json_text(self.to_json())
+
+
+def _reasons(rows: Sequence[Row]) -> str:
+    why: dict[str, list[str]] = {}
+    for row in rows:
+        why.setdefault(row.reason or "no labels", []).append(row.backend)
+    return "; ".join(f"{', '.join(named)}: {reason}" for reason, named in why.items())
 
 
 def read_comparison(path: Path) -> Comparison:

@@ -41,7 +41,10 @@ def decode(
             of a simcc head, on zeros).
     """
     for one in (outputs,) if mirrored is None else (outputs, mirrored):
-        _check_shapes(one, head, spec)
+        if wrong := misfit(one, head, spec):
+            count = _keypoints(one, head, spec)
+            advice = f": write [keypoints] count = {count} in quantkit.toml" if count else ""
+            raise InputError(wrong + advice)
         _check_finite(one)
     if head.type == "none":
         return np.zeros((0, 2)), np.zeros(0, np.float32)
@@ -53,6 +56,28 @@ def decode(
         keypoints, scores = _HEATMAP_DECODERS[head.decode](outputs[0], head, spec)
     _check_positions(keypoints, scores, head)
     return keypoints, scores
+
+
+def misfit(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> str | None:
+    """Say how the number or the shapes of one person's outputs do not fit a head.
+
+    Returns:
+        None where they do.
+    """
+    if head.type == "none" or _keypoints(outputs, head, spec) == head.keypoints:
+        return None
+    if head.type == "heatmap":
+        expected = f"one output ({head.maps}, height, width)"
+        if head.decode == "udp_combined":
+            expected += " with decode 'udp_combined'"
+    else:
+        x, y = _bins(head, spec)
+        expected = (
+            f"outputs ({head.keypoints}, {x}) and ({head.keypoints}, {y})"
+            f" at split ratio {head.simcc_split_ratio:g}"
+        )
+    shapes = [output.shape for output in outputs]
+    return f"a {head.type} head needs {expected}, the network gives {shapes}"
 
 
 def to_image(keypoints: Floats, crop: Crop, spec: InputSpec) -> Floats:
@@ -123,32 +148,21 @@ def _from_last_pixel(positions: Array, heatmaps: Array, spec: InputSpec) -> Floa
     return scaled
 
 
-def _check_shapes(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> None:
-    if head.type == "none":
-        return
+def _keypoints(outputs: Outputs, head: HeadSpec, spec: InputSpec) -> int:
+    """Count the keypoints that outputs of these shapes have; 0 where the head cannot read them."""
     shapes = [output.shape for output in outputs]
-    count = 0
     if head.type == "heatmap":
-        if len(shapes) == 1 and len(shapes[0]) == 3:
-            count, rest = divmod(shapes[0][0] * head.keypoints, head.maps)
-            count = 0 if rest else count
-        expected = f"one output ({head.maps}, height, width)"
-        if head.decode == "udp_combined":
-            expected += " with decode 'udp_combined'"
-    else:
-        bins = [round(side * head.simcc_split_ratio) for side in spec.size]
-        if [shape[1:] for shape in shapes] == [(one,) for one in bins]:
-            count = shapes[0][0] if shapes[0][0] == shapes[1][0] else 0
-        expected = (
-            f"outputs ({head.keypoints}, {bins[0]}) and ({head.keypoints}, {bins[1]})"
-            f" at split ratio {head.simcc_split_ratio:g}"
-        )
-    if count == head.keypoints:
-        return
-    message = f"a {head.type} head needs {expected}, the network gives {shapes}"
-    if count:
-        message += f": write [keypoints] count = {count} in quantkit.toml"
-    raise InputError(message)
+        if len(shapes) != 1 or len(shapes[0]) != 3:
+            return 0
+        count, rest = divmod(shapes[0][0] * head.keypoints, head.maps)
+        return 0 if rest else count
+    if [shape[1:] for shape in shapes] != [(bins,) for bins in _bins(head, spec)]:
+        return 0
+    return shapes[0][0] if shapes[0][0] == shapes[1][0] else 0
+
+
+def _bins(head: HeadSpec, spec: InputSpec) -> list[int]:
+    return [round(side * head.simcc_split_ratio) for side in spec.size]
 
 
 def _check_finite(outputs: Outputs) -> None:

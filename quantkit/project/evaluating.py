@@ -85,11 +85,12 @@ def evaluate_backends(
     if until is not None and not labels:
         message = "a drop of AP cannot be bounded without labels"
         raise InputError(message)
+    others = other_networks(project, also)
     val = evaluation_data(project, labels=labels)
     artifacts = backend_artifacts(project, names, table, threads, feedback)
     job = Job(project, val, val, data_key(project, val), labels, threads, feedback)
     work: list[_Work] = [(name, artifacts[name], None) for name in names]
-    work += [("onnxruntime", file, label) for label, file in other_networks(project, also).items()]
+    work += [("onnxruntime", file, label) for label, file in others.items()]
     if until is not None:
         job = replace(job, part=_decisive_part(job, work, baseline, until))
     measured = [measure(job, *one, timed=True) for one in work]

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
 import cv2
+import numpy as np
 
 from quantkit.backends import BackendName, Runner, latency, open_runner
 from quantkit.backends.artifact import Artifact, artifact_precision
@@ -17,6 +18,7 @@ from quantkit.errors import BackendDied, InputError, NotFinite, Unavailable
 from quantkit.evaluation.agreement import by_keypoint, label_similarity, mean_oks
 from quantkit.evaluation.coco_ap import ScoreSpec
 from quantkit.evaluation.comparison import Row
+from quantkit.evaluation.decode import misfit
 from quantkit.evaluation.evaluate import predict, score
 from quantkit.evaluation.matches import Matches
 from quantkit.evaluation.output_sample import OutputSample
@@ -100,6 +102,8 @@ def measure(
         return Measured(replace(row, status="unavailable", reason=artifact))
     try:
         with _opened(job, name, artifact) as runner:
+            if label is not None:
+                _check_fit(job.project, runner)
             sample = OutputSample(job.part.persons) if timed else None
             predictions = _predictions(job, row.backend, runner, artifact, sample)
             row = _timed(job, runner, row) if timed else row
@@ -131,6 +135,18 @@ def _opened(job: Job, name: BackendName, artifact: Artifact) -> Runner:
             raise
         # It refuses what the network was converted to; the others may take theirs.
         raise Unavailable(str(error)) from error
+
+
+def _check_fit(project: Project, runner: Runner) -> None:
+    """Refuse a network that is not the project's, and takes or gives other shapes than it."""
+    spec = project.input
+    try:
+        wrong = misfit(runner.run(np.zeros(spec.shape, np.float32)), project.head, spec)
+    except InputError as error:
+        wrong = str(error)
+    if wrong:
+        message = f"it does not fit the project: {wrong}"
+        raise Unavailable(message)
 
 
 def _timed(job: Job, runner: Runner, row: Row) -> Row:

@@ -11,7 +11,7 @@ from quantkit.progress import Feedback
 from quantkit.project import Project, artifacts
 from quantkit.project.artifacts import backend_artifacts, other_networks
 from quantkit.project.evaluating import evaluate_backends
-from tests.onnx_nets import SHAPE, foreign_int8, small_onnx
+from tests.onnx_nets import SHAPE, foreign_int8, image_net, small_onnx
 from tests.projects import small_project
 
 
@@ -72,6 +72,43 @@ def test_a_network_of_another_tool_stands_beside_the_projects(int8: Project) -> 
     assert rows[1].oks_vs_baseline is not None
     assert rows[1].oks_vs_baseline < 1
     assert (fp32.work_dir / "eval" / "onnxruntime:int8.onnx.log").is_file()
+
+
+@pytest.mark.slow
+def test_files_that_do_not_fit_the_project_are_rows_that_say_so(
+    int8: Project, tmp_path: Path
+) -> None:
+    project = replace(int8, source=small_onnx(tmp_path / "fp32.onnx"))
+    fewer = small_onnx(tmp_path / "fewer.onnx", keypoints=5)
+    larger = image_net(tmp_path / "larger.onnx", (1, 3, 64, 48), {"heatmap0": (17, 4)})
+    pairs = image_net(tmp_path / "pairs.onnx", (2, 3, 32, 24), {"heatmap0": (17, 4)})
+    comparison = evaluate_backends(
+        project,
+        backends=("onnxruntime",),
+        also=[file.path for file in (fewer, larger, pairs)],
+        threads=1,
+        labels=False,
+        feedback=Feedback(),
+    )
+    assert [row.status for row in comparison.rows] == ["ok", *["unavailable"] * 3]
+    reasons = [str(row.reason) for row in comparison.rows[1:]]
+    assert reasons[0].endswith("one output (17, height, width), the network gives [(5, 16, 12)]")
+    assert "takes an input of shape (3, 64, 48), got (3, 32, 24)" in reasons[1]
+    assert "fixes the batch at 2" in reasons[2]
+
+
+def test_a_file_to_compare_with_is_looked_at_before_anything_is_made(
+    int8: Project, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"absent\.onnx: does not exist"):
+        evaluate_backends(
+            int8,
+            backends=("onnxruntime",),
+            also=[tmp_path / "absent.onnx"],
+            labels=False,
+            feedback=Feedback(),
+        )
+    assert not int8.work_dir.exists()
 
 
 def test_what_cannot_be_compared_is_refused(int8: Project, tmp_path: Path) -> None:
