@@ -70,10 +70,14 @@ def _caption(comparison: Comparison) -> str:
     if comparison.has_labels:
         text = f"drop: AP lost against {comparison.baseline}, with its paired 95 % interval. {oks}"
     else:
+        used = _used(comparison)
+        apart = (
+            "mean px, 95 % px: how far the keypoints are apart, on average and at most for 95 % of"
+            " them, in pixels of the network's input. "
+        )
         text = (
-            f"Against {comparison.baseline}. SQNR: of each output. mean px, 95 % px: how far the"
-            " keypoints are apart, on average and at most for 95 % of them, in pixels of the"
-            f" network's input. {oks if 'OKS' in _used(comparison) else ''}"
+            f"Against {comparison.baseline}. SQNR: of each output."
+            f" {apart if 'mean px' in used else ''}{oks if 'OKS' in used else ''}"
         )
     return f"{text}ms: median of single runs (ncnn: one thread)."
 

@@ -10,6 +10,7 @@ from quantkit.report.sensitivity import (
     has_oks,
     said,
     shifts,
+    shifts_sentence,
 )
 from quantkit.sensitivity.figures import Effect
 from quantkit.sensitivity.report import LayerSensitivity, SensitivityReport
@@ -49,8 +50,8 @@ def ranking_sentence(report: SensitivityReport) -> str:
         " precision that the figures speak for. All layers in int8:"
         f" {whole}{_ap(effect)}."
     )
-    if not has_oks(report):
-        text += " px: how far keypoints are from those of fp32, in pixels of the network's input."
+    if shifts_sentence(report):
+        text += f" {shifts_sentence(report)}."
     if any(layer.alone.peak_noise_db is not None for layer in report.layers):
         text += " Ranked by the noise in the map of each keypoint against its peak, alone."
     if report.rank_agreement is not None:

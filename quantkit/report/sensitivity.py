@@ -90,6 +90,13 @@ def has_oks(report: SensitivityReport) -> bool:
     return any(layer.alone.oks_drop is not None for layer in report.layers)
 
 
+def shifts_sentence(report: SensitivityReport) -> str:
+    """Say what the pixels are that stand in place of OKS; empty where there are none."""
+    if has_oks(report) or all(layer.alone.peak_shift_px is None for layer in report.layers):
+        return ""
+    return "px: how far keypoints are from those of fp32, in pixels of the network's input"
+
+
 def advice_line(advice: Advice) -> str:
     """Write a finding with its remedy and what that brought.
 
@@ -118,7 +125,8 @@ def _columns(report: SensitivityReport) -> list[str]:
     has_drop = any(layer.alone.ap_drop is not None for layer in report.layers)
     return [
         *("type", "MACs", "alone", "w / in", "in fp32"),
-        "OKS" if has_oks(report) else "px mean, 95 %",
+        *(["OKS"] if has_oks(report) else []),
+        *(["px mean, 95 %"] if shifts_sentence(report) else []),
         *(["AP drop, 95 %"] if has_drop else []),
         *(["ms 32, 8"] if _is_timed(report) else []),
     ]
@@ -178,13 +186,13 @@ def _advice(shown: Sequence[LayerSensitivity]) -> list[RenderableType]:
 
 def _caption(report: SensitivityReport) -> str:
     whole = f"{decibels(report.all_int8)}{_whole_drop(report.all_int8)}"
-    keypoints = "OKS: the drop against the fp32 keypoints"
+    keypoints = "; OKS: the drop against the fp32 keypoints"
     if not has_oks(report):
-        keypoints = "px: how far keypoints are from those of fp32, in pixels of the network's input"
+        keypoints = shifts_sentence(report) and f"; {shifts_sentence(report)}"
     text = (
         "alone: SQNR in dB of the network's output with this layer alone in int8; w / in: with only"
         " its weights, its input rounded; in fp32: dB that the int8 network gains with this layer"
-        f" in fp32; {keypoints}{_timing(report)}."
+        f" in fp32{keypoints}{_timing(report)}."
         " Ranked by the noise in the map of each keypoint against its peak, alone."
         f" {report.crops} crops of {report.calibration_set}, table {report.table}."
         f" All layers in int8: {whole}."

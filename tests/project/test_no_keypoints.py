@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from quantkit.errors import InputError
 from quantkit.evaluation.decode import decode
@@ -17,6 +18,7 @@ from quantkit.project.mixing import MixRequest, mix_table
 from quantkit.project.ranking import rank_layers
 from quantkit.project.reporting import write_report
 from quantkit.project.selection_request import SelectionRequest
+from quantkit.report.sensitivity import sensitivity_table
 from quantkit.sensitivity.plan import Effort
 from quantkit.sensitivity.search_report import Bounds
 from tests.projects import PROJECT, small_project
@@ -66,6 +68,11 @@ def test_layers_are_ranked_and_reported(project: Project) -> None:
     report = rank_layers(project, table="kl", effort=Effort(2, 64, 3), feedback=Feedback())
     assert all(layer.alone.sqnr_db is not None for layer in report.layers)
     assert all(layer.alone.peak_shift_px is None for layer in report.layers)
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(sensitivity_table(report))
+    assert "px" not in shown.get()
+    assert "OKS" not in shown.get()
     pytest.importorskip("matplotlib")
     assert "ncnn" in write_report(project, feedback=Feedback()).read_text()
 
