@@ -12,15 +12,18 @@ from quantkit.backends.artifact import Artifact
 from quantkit.backends.export_key import source_content
 from quantkit.backends.export_report import ExportReport
 from quantkit.backends.names import BackendName
+from quantkit.data.coco import load_dataset
 from quantkit.errors import BackendDied, GateFailed, InputError, Unavailable
 from quantkit.model.export.onnx_file import read_onnx
 from quantkit.model.network import Network, read_network
 from quantkit.model.source import MMPoseSource, NcnnFiles, OnnxFile
 from quantkit.progress import Feedback
 from quantkit.project.calibrating import Calibrated, ready_table
+from quantkit.project.calibration_request import NAMES
 from quantkit.project.config import Project
 from quantkit.project.exporting import export_model, export_model_to_onnx
 from quantkit.project.qdq import write_qdq
+from quantkit.project.table_location import find_table
 from quantkit.project.table_origin import note_origin
 
 _CONVERTED: Final = ("ncnn", "ncnn-int8", "onnxruntime-int8", "openvino-int8")
@@ -78,10 +81,13 @@ class _Forms:
             return exported
         if name == "ncnn":
             return exported.ncnn
+        calibrated = self._calibrated
+        if isinstance(calibrated, str):
+            return calibrated
         if name == "ncnn-int8":
-            return self._calibrated.int8
+            return calibrated.int8
         assert exported.onnx is not None
-        return self._qdq(name, exported.onnx)
+        return self._qdq(name, exported.onnx, calibrated)
 
     @cached_property
     def _onnx(self) -> OnnxFile | str:
@@ -108,22 +114,33 @@ class _Forms:
             return str(error)
 
     @cached_property
-    def _calibrated(self) -> Calibrated:
+    def _calibrated(self) -> Calibrated | str:
         exported = self._exported
         assert isinstance(exported, ExportReport)
-        ready = ready_table(
-            self.project,
-            self.table,
-            exported=exported,
-            threads=self.threads,
-            feedback=self.feedback,
-        )
+        try:
+            ready = ready_table(
+                self.project,
+                self.table,
+                exported=exported,
+                threads=self.threads,
+                feedback=self.feedback,
+            )
+        except InputError:
+            if self.table not in NAMES or find_table(self.project, self.table).is_file():
+                raise
+            # Without data to calibrate on there are no int8 rows; the others need none.
+            data = self.project.calibration
+            try:
+                load_dataset(data.annotations, data.images, keypoints=False)
+            except InputError as error:
+                return f"there is no data to calibrate it on: {error}"
+            raise
         note_origin(self.project, ready.table, self.feedback)
         return ready
 
-    def _qdq(self, name: BackendName, fp32: OnnxFile) -> OnnxFile | str:
+    def _qdq(self, name: BackendName, fp32: OnnxFile, files: Calibrated) -> OnnxFile | str:
         network, prepared = self._networks
-        table = self._calibrated.table
+        table = files.table
         try:
             return write_qdq(self.project, name, fp32, network, prepared, table, self.feedback)
         except InputError as error:
@@ -135,6 +152,7 @@ class _Forms:
     @cached_property
     def _networks(self) -> tuple[Network, Network]:
         files = self._calibrated
+        assert isinstance(files, Calibrated)
         network = read_network(files.fp32)
         same = files.prepared == files.fp32
         return network, network if same else read_network(files.prepared)

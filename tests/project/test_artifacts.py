@@ -74,6 +74,19 @@ def test_a_network_of_another_tool_stands_beside_the_projects(int8: Project) -> 
     assert (fp32.work_dir / "eval" / "onnxruntime:int8.onnx.log").is_file()
 
 
+def test_int8_rows_alone_need_calibration_data(tmp_path: Path) -> None:
+    project = small_project(tmp_path)
+    project.calibration.annotations.unlink()
+    found = backend_artifacts(project, ("ncnn", "ncnn-int8"), "kl", 1, Feedback())
+    assert found["ncnn"] == project.source
+    assert "no data to calibrate it on: " in str(found["ncnn-int8"])
+    assert "train.json" in str(found["ncnn-int8"])
+    with pytest.raises(InputError, match="there is no such table"):
+        evaluate_backends(
+            project, backends=("ncnn", "ncnn-int8"), table="typo", feedback=Feedback()
+        )
+
+
 @pytest.mark.slow
 def test_files_that_do_not_fit_the_project_are_rows_that_say_so(
     int8: Project, tmp_path: Path
