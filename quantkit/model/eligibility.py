@@ -147,25 +147,30 @@ def is_depthwise(layer: Layer) -> bool:
     return layer.int_param(0, 0) == group and layer.int_param(6, 0) == group * kernel
 
 
-def hazards(network: Network, shapes: Mapping[str, Sequence[int]]) -> Mapping[str, str]:
+def hazards(
+    network: Network,
+    shapes: Mapping[str, Sequence[int]],
+    scales: Mapping[str, float] | None = None,
+) -> Mapping[str, str]:
     """Name the layers that must stay in fp32, each with the reason.
 
     Args:
         network: The fp32 network.
         shapes: Shape by blob name, without a batch axis.
+        scales: Scale of the input by name of each layer that is int8, where they are known.
 
     Returns:
         Reason by layer name, for layers of the types that could be int8.
     """
     reasons = {
-        layer.name: _hazard(layer, shapes[layer.bottoms[0]])
+        layer.name: _hazard(layer, shapes[layer.bottoms[0]], (scales or {}).get(layer.name))
         for layer in network.param.layers
         if layer.type in INT8_TYPES
     }
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _hazard(layer: Layer, bottom: Sequence[int]) -> str | None:
+def _hazard(layer: Layer, bottom: Sequence[int], scale: float | None) -> str | None:
     if _dynamic(layer):
         return "its weights are computed by another layer, so there is nothing to quantize"
     if layer.type == "InnerProduct":
@@ -175,7 +180,9 @@ def _hazard(layer: Layer, bottom: Sequence[int]) -> str | None:
             "a convolution of a 1-D blob is run as an image of one channel in int8, which is "
             "wrong or crashes; as an InnerProduct with the same weights it could be int8"
         )
-    if layer.float_param(18, 0.0) != 0:
+    border = layer.float_param(18, 0.0)
+    # With the scale 1 a whole number is its own code; x86's padding gets negative ones wrong.
+    if border != 0 and not (scale == 1 and border in range(1, 128)):
         return "its border is padded with a value that is not zero, which int8 does not scale"
     if needs_requantize(layer):
         outputs = layer.int_param(0, 0) // layer.int_param(7, 1)

@@ -145,7 +145,7 @@ def _hazard_findings(
 ) -> Iterator[Finding]:
     fused = agreeing_consumers(Graph(network.param), scales)
     bottoms = {layer.bottoms[0]: () for layer in network.param.layers if layer.bottoms}
-    for name, reason in hazards(network, {**bottoms, **shapes}).items():
+    for name, reason in hazards(network, {**bottoms, **shapes}, scales).items():
         requantized = needs_requantize(network.param.layer(name)) and name in fused
         if name in scales and not requantized:
             yield Finding("error", table.activations[name].line, name, reason, _LEAVE)

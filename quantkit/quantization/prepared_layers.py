@@ -1,5 +1,7 @@
 """Which layers of a network were prepared for a table: other weights, the same function of them."""
 
+from typing import Final
+
 import numpy as np
 
 from quantkit.errors import InputError
@@ -9,6 +11,9 @@ from quantkit.model.network import Network
 from quantkit.model.param import Layer
 from quantkit.model.vector_convolutions import inner_product
 from quantkit.model.weights import LayerWeights
+
+IN_CODES: Final = "_in_codes"
+"""How the names of the layers end that give another layer its input in codes."""
 
 
 def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
@@ -29,7 +34,13 @@ def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
     network, prepared = with_joined_shuffles(network), with_joined_shuffles(prepared)
     names = [layer.name for layer in network.param.layers]
     if names != [layer.name for layer in prepared.param.layers]:
-        message = "the table's network has other layers than the exported one; calibrate again"
+        message = "the table's network has other layers than the exported one; "
+        formed = {layer.type for layer in prepared.param.layers if layer.name.endswith(IN_CODES)}
+        message += (
+            "scales of channels and zero points (--forms) go into ncnn alone so far"
+            if formed
+            else "calibrate again"
+        )
         raise InputError(message)
     pairs = zip(network.param.layers, prepared.param.layers, strict=True)
     for before, after in pairs:

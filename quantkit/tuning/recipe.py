@@ -27,6 +27,8 @@ class Recipe:
         learning: Steps of learning integers, biases and thresholds from the fp32 outputs, which
             needs torch; 0 for none.
         fp32_share: Share of the multiply-accumulates that may stay in fp32.
+        forms: Give layers' inputs scales of their channels and zero points instead of thresholds
+            chosen by the outputs and of learning, which needs torch.
     """
 
     equalize: bool = True
@@ -35,6 +37,7 @@ class Recipe:
     bias: bool = True
     learning: int = 300
     fp32_share: float = 0.0
+    forms: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Name the steps, for the provenance of a table."""

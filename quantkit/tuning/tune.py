@@ -20,11 +20,13 @@ from quantkit.model.eligibility import int8_layers
 from quantkit.model.network import Network
 from quantkit.model.shapes import blob_shapes
 from quantkit.model.vector_convolutions import as_inner_products
+from quantkit.optional import require
 from quantkit.progress import Progress
 from quantkit.quantization.int8 import quantize
 from quantkit.storage import content_key
 from quantkit.tuning.distillation import DistillSetting, learn
 from quantkit.tuning.equalization import channel_ranges, equalize
+from quantkit.tuning.forms import FormSetting, choose_forms, with_forms
 from quantkit.tuning.fp32_layers import fp32_layers
 from quantkit.tuning.outputs import outputs_on
 from quantkit.tuning.plan import LEAST_STEPS, Plan, fitted, measured_costs
@@ -70,8 +72,14 @@ def tune(material: Material, recipe: Recipe | None = None, observe: Observe = un
 
     Raises:
         InputError: A crop or the network cannot be used.
+        Unavailable: Forms are asked for and torch is not installed.
     """
-    return _Tuning(material, recipe or Recipe(), observe).tuned()
+    recipe = recipe or Recipe()
+    if recipe.forms:
+        require("torch", extra="torch", purpose="Choosing forms of the inputs")
+        # Both would move thresholds, which forms leave where their codes of zero fit.
+        recipe = replace(recipe, search=False, learning=0)
+    return _Tuning(material, recipe, observe).tuned()
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,12 @@ class _Tuning:
         state = self._begun()
         if self._plan.fp32:
             state = self._step("layers in fp32", state, self._mixed)
-        if self._plan.rounding:
+        formed = state
+        if self._recipe.forms:
+            formed = self._step("forms of the inputs", state, self._formed)
+        rounded = self._plan.rounding and formed is not state
+        state = formed
+        if self._plan.rounding and not rounded:
             state = self._step("rounding by each layer's output", state, self._rounded)
         if self._plan.learning:
             state = self._step("learning from the fp32 outputs", state, self._learned)
@@ -333,10 +346,33 @@ class _Tuning:
         names = ", ".join(pick.name for pick in choice.picks)
         return replace(found, calibration=calibration), f"{share:.1%} of the work: {names}"
 
-    def _rounded(self, state: _State) -> tuple[_State, str]:
+    def _formed(self, state: _State) -> tuple[_State, str]:
+        """Give inputs their forms, and round.
+
+        Biases must take what rounding does to the offset of a zero point, so both are one step.
+        """
+        material = self._material
+        setting = FormSetting(
+            material.input,
+            material.outputs,
+            material.learned or material.search,
+            threads=material.threads,
+            progress=material.feedback.progress,
+        )
+        forms = choose_forms(state.network, state.table.layers, setting)
+        formed = with_forms(state.network, state.table, forms)
+        calibration = replace(
+            state.calibration, table=formed.table, thresholds=thresholds_of(formed.table)
+        )
+        found = replace(state, network=formed.network, calibration=calibration)
+        detail = f"{len(forms)} of {len(state.table.layers)} layers, rounded by each layer's output"
+        return self._rounded(found, bias=True)[0], detail
+
+    def _rounded(self, state: _State, *, bias: bool | None = None) -> tuple[_State, str]:
         material = self._material
         options = RoundingOptions(
-            rounding="gptq" if self._recipe.rounding else "nearest", bias=self._recipe.bias
+            rounding="gptq" if self._recipe.rounding else "nearest",
+            bias=self._recipe.bias if bias is None else bias,
         )
         sampling = Sampling(
             lambda: material.learned[:_ROUNDED],

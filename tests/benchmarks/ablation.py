@@ -176,8 +176,15 @@ def main() -> None:
     parser.add_argument("--half", type=int, default=0)
     parser.add_argument("--fp32-share", type=float, default=0.0)
     parser.add_argument("--learning", type=int, default=Recipe.learning)
+    parser.add_argument("--forms", action="store_true")
+    parser.add_argument("--no-equalize", action="store_true")
     given = parser.parse_args()
-    recipe = Recipe(fp32_share=given.fp32_share, learning=given.learning)
+    recipe = Recipe(
+        equalize=not given.no_equalize,
+        fp32_share=given.fp32_share,
+        learning=given.learning,
+        forms=given.forms,
+    )
     ablate(given.real, given.net, given.half, recipe, lambda line: _say(f"{line}\n"))
 
 
