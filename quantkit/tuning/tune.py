@@ -245,16 +245,7 @@ class _Tuning:
     def _calibrated(self, network: Network) -> _State:
         """Take the method whose int8 outputs err the least: which one depends on the network."""
         material = self._material
-        statistics = collect_streaming(
-            network,
-            material.input,
-            material.crops(),
-            [one.name for one in int8_layers(network) if one.name not in material.kept_fp32],
-            material.feedback.progress,
-            material.threads,
-            total=material.total,
-            sampled=DENSELY_SAMPLED,
-        )
+        statistics = self._statistics(network)
         states = [
             self._judged(
                 network,
@@ -271,6 +262,19 @@ class _Tuning:
             message = f"the int8 outputs are not finite on training crops by any method{place}"
             raise InputError(message)
         return best
+
+    def _statistics(self, network: Network) -> ActivationStatistics:
+        material = self._material
+        return collect_streaming(
+            network,
+            material.input,
+            material.crops(),
+            [one.name for one in int8_layers(network) if one.name not in material.kept_fp32],
+            material.feedback.progress,
+            material.threads,
+            total=material.total,
+            sampled=DENSELY_SAMPLED,
+        )
 
     def _judged(
         self,
@@ -364,7 +368,12 @@ class _Tuning:
         calibration = replace(
             state.calibration, table=formed.table, thresholds=thresholds_of(formed.table)
         )
-        found = replace(state, network=formed.network, calibration=calibration)
+        found = replace(
+            state,
+            network=formed.network,
+            calibration=calibration,
+            statistics=self._statistics(formed.network),
+        )
         detail = f"{len(forms)} of {len(state.table.layers)} layers, rounded by each layer's output"
         return self._rounded(found, bias=True)[0], detail
 
