@@ -45,7 +45,7 @@ def calibrate(
         False,
         "--forms",
         help="Step of 'best': scales for each channel and zero points of layers' inputs, in place"
-        " of --search and --learning. Less error, a tenth more time a frame; ncnn alone.",
+        " of --search and --learning. Less error, more time a frame; ncnn alone.",
     ),
     budget: str = typer.Option(
         "10m",

@@ -35,7 +35,7 @@ def changed_layers(network: Network, prepared: Network) -> tuple[Layer, ...]:
     names = [layer.name for layer in network.param.layers]
     if names != [layer.name for layer in prepared.param.layers]:
         message = "the table's network has other layers than the exported one; "
-        formed = {layer.type for layer in prepared.param.layers if layer.name.endswith(IN_CODES)}
+        formed = any(layer.name.endswith(IN_CODES) for layer in prepared.param.layers)
         message += (
             "scales of channels and zero points (--forms) go into ncnn alone so far"
             if formed

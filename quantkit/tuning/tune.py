@@ -126,12 +126,11 @@ class _Tuning:
         state = self._begun()
         if self._plan.fp32:
             state = self._step("layers in fp32", state, self._mixed)
-        formed = state
+        unformed = state
         if self._recipe.forms:
-            formed = self._step("forms of the inputs", state, self._formed)
-        rounded = self._plan.rounding and formed is not state
-        state = formed
-        if self._plan.rounding and not rounded:
+            state = self._step("forms of the inputs", state, self._formed)
+        # Forms that are kept are rounded already.
+        if self._plan.rounding and state is unformed:
             state = self._step("rounding by each layer's output", state, self._rounded)
         if self._plan.learning:
             state = self._step("learning from the fp32 outputs", state, self._learned)

@@ -56,7 +56,7 @@ class Training:
 
     def __enter__(self) -> Self:
         self._open = ExitStack()
-        self._open.enter_context(_threads(self._torch, self._setting.threads))
+        self._open.enter_context(torch_threads(self._torch, self._setting.threads))
         self._open.enter_context(self._teacher)
         return self
 
@@ -131,7 +131,8 @@ class _Teacher:
 
 
 @contextmanager
-def _threads(torch: Any, count: int) -> Iterator[None]:
+def torch_threads(torch: Any, count: int) -> Iterator[None]:
+    """Let torch use so many threads while the context is open."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -18,9 +18,11 @@ from quantkit.model.network import Network
 from quantkit.model.param import Layer
 from quantkit.optional import require
 from quantkit.progress import Progress, silent
+from quantkit.tuning.distillation.fake_quantization import LEVELS
 from quantkit.tuning.distillation.layer_call import Tensor
 from quantkit.tuning.distillation.torch_network import TorchNetwork
-from quantkit.tuning.forms.input_form import LEVELS, Floats, InputForm, Shape, takes_forms
+from quantkit.tuning.distillation.training import torch_threads
+from quantkit.tuning.forms.input_form import Floats, InputForm, Shape, takes_forms
 
 SHAPES: Final = tuple(
     Shape(exponent, clip, zero_point)
@@ -91,9 +93,7 @@ def choose_forms(
         name: {role: torch.from_numpy(x.astype(np.float32)) for role, x in one.items()}
         for name, one in network.weights.items()
     }
-    before = torch.get_num_threads()
-    torch.set_num_threads(setting.threads)
-    try:
+    with torch_threads(torch, setting.threads):
         ranges = _ranges(model, weights, chosen, setting)
         errors = [
             _LayerErrors(layer, network.weights[name]["weight"], *ranges[name])
@@ -102,8 +102,6 @@ def choose_forms(
         for seen in _gradients(model, weights, chosen, setting):
             for one in errors:
                 one.add(torch, *seen.pop(one.layer.name))
-    finally:
-        torch.set_num_threads(before)
     return {one.layer.name: one.cheapest() for one in errors}
 
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from quantkit.model.eligibility import is_depthwise
 from quantkit.model.param import Layer
+from quantkit.tuning.distillation.fake_quantization import LEVELS
 
 Floats = NDArray[np.float64]
 
-LEVELS: Final = 127
 _LEAST: Final = 1e-3
 """Smallest range of a channel, in shares of the largest one."""
 
@@ -72,9 +72,18 @@ class InputForm:
         return cls(-scale, np.round(LEVELS + low * scale))
 
     def suits(self, layer: Layer) -> bool:
-        """Tell whether a layer can read it: a border is padded with one code for all channels."""
-        padded = any(layer.int_param(number, 0) for number in (4, 14, 15, 16))
-        return not padded or bool((self.zero == self.zero[0]).all())
+        """Tell whether a layer can read it.
+
+        A border is padded with one code for all channels, and x86's padding of int8 blobs gets a
+        negative one wrong.
+        """
+        one_code = bool((self.zero == self.zero[0]).all() and self.zero[0] >= 0)
+        return one_code or not is_padded(layer)
+
+
+def is_padded(layer: Layer) -> bool:
+    """Tell whether a convolution pads its input."""
+    return any(layer.int_param(number, 0) for number in (4, 14, 15, 16))
 
 
 def takes_forms(layer: Layer) -> bool:

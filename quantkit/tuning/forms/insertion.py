@@ -18,7 +18,7 @@ from quantkit.model.network import Network
 from quantkit.model.param import Layer
 from quantkit.model.weights import FP32_TAG, LayerWeights, Record
 from quantkit.quantization.prepared_layers import IN_CODES
-from quantkit.tuning.forms.input_form import Floats, InputForm
+from quantkit.tuning.forms.input_form import InputForm, is_padded
 
 
 @dataclass(frozen=True)
@@ -49,34 +49,26 @@ def with_forms(network: Network, table: CalibrationTable, forms: Mapping[str, In
             layers.append(layer)
             continue
         form = forms[layer.name]
-        codes = _scale_layer(layer)
+        codes = _scale_layer(layer, form)
         layers += [codes, _reading(layer, codes, form)]
         weights[codes.name] = LayerWeights(
-            {role: Record(x.astype(np.float32)) for role, x in _roles(form).items()}
+            {
+                "scale": Record(form.scale.astype(np.float32)),
+                "bias": Record(form.zero.astype(np.float32)),
+            }
         )
         weights[layer.name] = _matched(layer, network.weights[layer.name], form)
     formed = Network(replace(network.param, layers=tuple(layers)), weights)
     return Formed(formed, _table(formed, table, forms))
 
 
-def _roles(form: InputForm) -> dict[str, Floats]:
-    return {"scale": form.scale, "bias": form.zero}
-
-
-def _scale_layer(layer: Layer) -> Layer:
+def _scale_layer(layer: Layer, form: InputForm) -> Layer:
     name = f"{layer.name}{IN_CODES}"
-    channels = layer.int_param(6, 0) // (layer.int_param(0, 0) * _kernel(layer))
-    count = layer.int_param(7, 1) * channels if layer.type != "Convolution" else channels
-    return Layer("Scale", name, layer.bottoms[:1], (name,), {0: str(count), 1: "1"})
-
-
-def _kernel(layer: Layer) -> int:
-    width = layer.int_param(1, 0)
-    return width * layer.int_param(11, width)
+    return Layer("Scale", name, layer.bottoms[:1], (name,), {0: str(len(form.scale)), 1: "1"})
 
 
 def _reading(layer: Layer, codes: Layer, form: InputForm) -> Layer:
-    border = str(float(form.zero[0])) if form.suits(layer) and form.zero[0] else None
+    border = str(float(form.zero[0])) if is_padded(layer) and form.zero[0] else None
     return replace(layer, bottoms=codes.tops).with_params({5: "1", 18: border})
 
 

@@ -42,4 +42,13 @@ def test_a_padded_layer_needs_one_code_of_zero() -> None:
     form = InputForm.of(Shape(1.0, 1.0, True), low, high)
     params = {0: "4", 1: "3", 6: "72"}
     assert form.suits(Layer("Convolution", "c", ("a",), ("b",), params))
-    assert not form.suits(Layer("Convolution", "c", ("a",), ("b",), {**params, 4: "1"}))
+    padded = Layer("Convolution", "c", ("a",), ("b",), {**params, 4: "1"})
+    assert not form.suits(padded)
+    one = InputForm.of(Shape(0.0, 1.0, True), np.zeros(2), high)
+    assert one.suits(padded)
+
+
+def test_a_padded_layer_takes_no_negative_code_of_zero() -> None:
+    form = InputForm.of(Shape(0.0, 1.0, True), np.full(2, -3.0), np.ones(2))
+    assert form.zero[0] < 0
+    assert not form.suits(Layer("Convolution", "c", ("a",), ("b",), {0: "4", 1: "3", 4: "1"}))
