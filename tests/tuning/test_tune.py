@@ -27,6 +27,7 @@ from quantkit.tuning.tune import tune
 from tests.nets import INPUT, OUTPUT, NetBuilder, crop, small_network
 from tests.quantization.agreement import run
 from tests.tuning.equalized_nets import far_factors
+from tests.tuning.materials import parted
 
 Array = NDArray[np.float32]
 NOTHING = Recipe(equalize=False, search=False, rounding=False, bias=False, learning=0)
@@ -51,16 +52,7 @@ def network() -> Network:
 @pytest.fixture
 def material(network: Network) -> Material:
     crops = [smooth(seed) for seed in range(12)]
-    return Material(
-        network=network,
-        input=INPUT,
-        outputs=(OUTPUT,),
-        crops=lambda: iter(crops),
-        total=len(crops),
-        search=crops[:4],
-        held_out=crops[4:8],
-        learned=crops[8:],
-    )
+    return parted(network, crops)
 
 
 def smooth(seed: int) -> Array:

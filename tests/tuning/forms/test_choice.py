@@ -15,6 +15,7 @@ from quantkit.tuning.sqnr import sqnr_db
 from quantkit.tuning.tune import tune
 from tests.nets import INPUT, OUTPUT, crop, small_network
 from tests.quantization.agreement import run, simple_table
+from tests.tuning.materials import parted
 
 pytest.importorskip("torch", reason="needs torch, which is not installed")
 
@@ -29,16 +30,7 @@ def crops() -> list[Array]:
 
 @pytest.fixture
 def material(crops: list[Array]) -> Material:
-    return Material(
-        network=small_network(np.random.default_rng(0)),
-        input=INPUT,
-        outputs=(OUTPUT,),
-        crops=lambda: iter(crops),
-        total=len(crops),
-        search=crops[:4],
-        held_out=crops[4:8],
-        learned=crops[8:],
-    )
+    return parted(small_network(np.random.default_rng(0)), crops)
 
 
 def test_every_layer_that_can_have_a_form_gets_one(material: Material) -> None:
